@@ -1,0 +1,73 @@
+"""The model: N tokens on the unit sphere of R^n under common noise (Engel & Shalova, arXiv 2603.06187)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Literal
+
+from rqf_engine.errors import InvalidParameter
+
+BiasKind = Literal["noise", "constant"]
+InitialKind = Literal["uniform", "equiangular"]
+
+MAX_DIMENSION = 1_000_000
+MAX_TOKENS = 1024
+
+
+@dataclass(frozen=True)
+class Initial:
+    """Where the tokens start: ``uniform`` on the sphere, or ``equiangular`` with one common overlap."""
+
+    kind: InitialKind = "uniform"
+    overlap: float | None = None
+
+
+@dataclass(frozen=True)
+class Model:
+    """Parameters of dx = P_x ∘ dQ x + bias + attention, all dimensionless.
+
+    dimension n: 2…10^6. tokens N: 2…1024. bias γ ≥ 0, of kind ``noise`` (γ P_x ∘ dW) or ``constant``
+    (γ P_x e dt). noise_symmetry τ in (−1, 1]; τ = 1 is the Random Quadratic Form. attention_strength
+    α ≥ 0 and inverse_temperature κ of the softmax attention.
+
+    Raises InvalidParameter outside these ranges.
+    """
+
+    dimension: int
+    tokens: int
+    bias: float = 0.0
+    bias_kind: BiasKind = "noise"
+    noise_symmetry: float = 1.0
+    attention_strength: float = 0.0
+    inverse_temperature: float = 1.0
+    initial: Initial = field(default_factory=Initial)
+
+    def __post_init__(self) -> None:
+        _require(2 <= self.dimension <= MAX_DIMENSION, "dimension", self.dimension, f"2…{MAX_DIMENSION}")
+        _require(2 <= self.tokens <= MAX_TOKENS, "tokens", self.tokens, f"2…{MAX_TOKENS}")
+        _require(0 <= self.bias < math.inf, "bias", self.bias, "a finite number ≥ 0")
+        _require(self.bias_kind in ("noise", "constant"), "bias_kind", self.bias_kind, "noise or constant")
+        _require(-1 < self.noise_symmetry <= 1, "noise_symmetry", self.noise_symmetry, "−1 < τ ≤ 1")
+        _require(
+            0 <= self.attention_strength < math.inf,
+            "attention_strength",
+            self.attention_strength,
+            "a finite number ≥ 0",
+        )
+        _require(
+            math.isfinite(self.inverse_temperature),
+            "inverse_temperature",
+            self.inverse_temperature,
+            "a finite number",
+        )
+
+    @property
+    def rank(self) -> int:
+        """k = min(n, N), the dimension of the tokens' span."""
+        return min(self.dimension, self.tokens)
+
+
+def _require(ok: bool, name: str, got: object, takes: str) -> None:
+    if not ok:
+        raise InvalidParameter(name, got, takes)
