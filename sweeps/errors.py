@@ -1,0 +1,89 @@
+"""Errors of the experiment floor.
+
+SweepsError
+├── SpecError        a sweep spec is not taken; lists every problem found
+│   └── TooLarge     the spec is well formed but exceeds a limit
+├── UnknownSweep     no sweep has this id
+├── Conflict         the sweep's state forbids the action
+└── PlotError        the dataset has nothing that the figure shows
+"""
+
+from __future__ import annotations
+
+import reprlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+_LONGEST_TEXT = 80
+
+
+class SweepsError(Exception):
+    """Root of everything the sweeps package raises on purpose."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong with a spec: dotted path of the field, what it got (short), what it takes."""
+
+    field: str
+    got: str
+    takes: str
+
+    def __str__(self) -> str:
+        return f"{self.field}: got {self.got}, takes {self.takes}"
+
+    def under(self, *path: str) -> Problem:
+        """The same problem seen from further up: its field is prefixed with ``path``."""
+        return Problem(".".join([*path, *([self.field] if self.field else [])]), self.got, self.takes)
+
+
+class SpecError(SweepsError, ValueError):
+    """A spec is not taken. ``problems`` names every field at fault."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("; ".join(str(problem) for problem in self.problems))
+
+    def __reduce__(self) -> tuple[type[SpecError], tuple[tuple[Problem, ...]]]:
+        return type(self), (self.problems,)
+
+
+class TooLarge(SpecError):
+    """The spec asks for more than a limit allows; its problem names the limit in ``takes``."""
+
+
+class UnknownSweep(SweepsError, LookupError):
+    """No sweep has this ``id``."""
+
+    def __init__(self, id: str) -> None:
+        super().__init__(f"no sweep has the id {show(id)}")
+        self.id = id
+
+
+class Conflict(SweepsError):
+    """A sweep in ``state`` cannot ``action``."""
+
+    def __init__(self, id: str, state: str, action: str) -> None:
+        super().__init__(f"sweep {id} is {state}: cannot {action} it")
+        self.id, self.state, self.action = id, state, action
+
+
+class PlotError(SweepsError, ValueError):
+    """The figure asked for cannot be drawn from this dataset."""
+
+
+def show(value: object) -> str:
+    """A short printable form of any value, for ``Problem.got``."""
+    try:
+        text = _SHORT.repr(value)
+    except ValueError:  # an integer with more digits than Python is willing to print
+        text = f"a {type(value).__name__}"
+    # backslashreplace: lone surrogates in a string cannot be encoded when the error is sent on
+    text = text.encode("utf-8", "backslashreplace").decode()
+    return text if len(text) <= _LONGEST_TEXT else text[: _LONGEST_TEXT - 1] + "…"
+
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 40
+_SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxdict = 4
+_SHORT.maxlevel = 2
