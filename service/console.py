@@ -1,0 +1,123 @@
+"""What the command line prints: tables, progress bars, problems."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+
+from rich.console import Console
+from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as ProgressBar
+from rich.table import Table
+
+from service.models import FieldProblem, Progress, SweepInfo
+
+out = Console()
+err = Console(stderr=True, soft_wrap=True, highlight=False)
+
+
+def complain(text: str, fields: Iterable[FieldProblem] = ()) -> None:
+    """One error on standard error, with its fields below."""
+    err.print(f"rqf: {text}", style="red", markup=False)
+    for field in fields:
+        err.print(f"  {field.field}: got {field.got}, takes {field.takes}", markup=False)
+
+
+@contextmanager
+def progress_bar(title: str) -> Iterator[Callable[[Progress, str], None]]:
+    """A bar on standard error; the function it gives takes a sweep's progress and its state."""
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[note]}"),
+        TimeElapsedColumn(),
+    )
+    with ProgressBar(*columns, console=err) as bar:
+        task = bar.add_task(title, total=1.0, note="")
+
+        def show(progress: Progress, state: str) -> None:
+            left = progress.eta_seconds
+            note = f"{state}, {progress.cells_done}/{progress.cells_total} cells"
+            note += "" if left is None or progress.fraction >= 1 else f", {duration(left)} left"
+            bar.update(task, completed=progress.fraction, note=note)
+
+        yield show
+
+
+def sweep_table(sweeps: Iterable[SweepInfo]) -> None:
+    """One line per sweep."""
+    table = Table(box=None, pad_edge=False)
+    for heading in ("ID", "STATE", "DONE", "CELLS", "CREATED", "NAME", "LABELS"):
+        table.add_column(heading, no_wrap=heading == "ID")
+    for info in sweeps:
+        table.add_row(
+            info.id,
+            info.state,
+            f"{info.progress.fraction:.0%}",
+            str(info.progress.cells_total),
+            _when(info.created),
+            info.name or "",
+            " ".join(f"{key}:{value}" for key, value in info.labels.items()),
+        )
+    out.print(table)
+
+
+def sweep_details(info: SweepInfo) -> None:
+    """One sweep, a line per field."""
+    progress = info.progress
+    lines = {
+        "id": info.id,
+        "name": info.name or "",
+        "state": info.state,
+        "done": f"{progress.fraction:.1%} ({progress.blocks_done}/{progress.blocks_total} blocks, "
+        f"{progress.cells_done}/{progress.cells_total} cells, {progress.realizations} realisations)",
+        "left": "" if progress.eta_seconds is None else duration(progress.eta_seconds),
+        "created": _when(info.created),
+        "started": _when(info.started),
+        "finished": _when(info.finished),
+        "error": info.error or "",
+        "zarr": info.links.zarr,
+        "dashboard": info.links.dashboard or "",
+    }
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, text in lines.items():
+        if text:
+            table.add_row(name, text)
+    out.print(table, markup=False)
+
+
+def csv_table(content: bytes) -> None:
+    """Comma-separated values as a table."""
+    headings, *rows = csv.reader(io.StringIO(content.decode()))
+    table = Table(box=None, pad_edge=False)
+    for heading in headings:
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(*map(_short, row))
+    # A file has no width; without one a wide table would lose columns.
+    out.print(table, width=None if out.is_terminal else 32 * len(headings), crop=False)
+
+
+def duration(seconds: float) -> str:
+    """``3 h 05 min``, ``4 min 10 s`` or ``12 s``."""
+    whole = round(seconds)
+    if whole >= 3600:
+        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    return f"{whole // 60} min {whole % 60:02d} s" if whole >= 60 else f"{whole} s"
+
+
+def _when(time: datetime | None) -> str:
+    return "" if time is None else time.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _short(text: str) -> str:
+    try:
+        return f"{float(text):.6g}"
+    except ValueError:
+        return text

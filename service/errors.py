@@ -1,0 +1,234 @@
+"""Every error as one kind of answer: ``application/problem+json`` (RFC 9457).
+
+ServiceError
+├── InvalidQuery        422  a query parameter that this sweep or the theory does not take
+├── PayloadTooLarge     413  more was sent, or asked for, than one request carries
+├── KeyNotFound         404  no such key in the sweep's Zarr store
+├── UnsatisfiableRange  416  a byte range beyond the end of the stored value
+├── Unauthorized        401  no token, or a wrong one
+└── NotReady            503  a part the service stands on does not answer
+
+``problem_of`` is the one table from exceptions, of every floor, to problems.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import ClassVar
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from rqf_engine.errors import InvalidParameter
+from service.models import FieldProblem, Problem
+from sweeps.errors import Conflict, PlotError, SpecError, TooLarge, UnknownSweep, show
+
+MEDIA_TYPE = "application/problem+json"
+_TYPE = "urn:rqf:problem:"
+
+log = logging.getLogger(__name__)
+
+
+class ServiceError(Exception):
+    """Root of the errors that the service itself finds. ``errors`` names the fields, if any."""
+
+    status: ClassVar[int] = HTTPStatus.INTERNAL_SERVER_ERROR
+    slug: ClassVar[str] = "service-error"
+    title: ClassVar[str] = "The service failed"
+
+    def __init__(
+        self, detail: str, errors: Sequence[FieldProblem] = (), headers: dict[str, str] | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.errors = list(errors)
+        self.headers = headers
+
+
+class InvalidQuery(ServiceError):
+    """Query parameters that are not taken; ``errors`` has one entry for each."""
+
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    slug = "invalid-request"
+    title = "The request is not valid"
+
+    def __init__(self, errors: Sequence[FieldProblem]) -> None:
+        super().__init__(_sentence(errors), errors)
+
+
+class PayloadTooLarge(ServiceError):
+    """More was sent, or asked for, than one request carries; ``takes`` names the limit."""
+
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    slug = "too-large"
+    title = "Too large"
+
+    def __init__(self, field: str, got: str, takes: str) -> None:
+        errors = [FieldProblem(field=field, got=got, takes=takes)]
+        super().__init__(_sentence(errors), errors)
+
+
+class KeyNotFound(ServiceError):
+    """The sweep's Zarr store has no such key."""
+
+    status = HTTPStatus.NOT_FOUND
+    slug = "not-found"
+    title = "Not found"
+
+    def __init__(self, key: str) -> None:
+        errors = [FieldProblem(field="key", got=show(key), takes="a key of the sweep's Zarr store")]
+        super().__init__(_sentence(errors), errors)
+
+
+class UnsatisfiableRange(ServiceError):
+    """No byte of the stored value lies in the range asked for."""
+
+    status = HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
+    slug = "range-not-satisfiable"
+    title = "Range not satisfiable"
+
+    def __init__(self, got: str, size: int) -> None:
+        errors = [FieldProblem(field="Range", got=show(got), takes=f"bytes within 0…{size - 1}")]
+        super().__init__(_sentence(errors), errors, {"Content-Range": f"bytes */{size}"})
+
+
+class Unauthorized(ServiceError):
+    """The request shows no token of RQF_TOKENS."""
+
+    status = HTTPStatus.UNAUTHORIZED
+    slug = "unauthorized"
+    title = "A token is needed"
+
+    def __init__(self) -> None:
+        # What it got is a secret, or nearly one: it is never echoed.
+        errors = [
+            FieldProblem(field="Authorization", got="no valid token", takes="Bearer and one of RQF_TOKENS")
+        ]
+        super().__init__(_sentence(errors), errors, {"WWW-Authenticate": "Bearer"})
+
+
+class NotReady(ServiceError):
+    """Parts of the service that do not answer; ``errors`` has one entry for each."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    slug = "not-ready"
+    title = "Not ready"
+
+    def __init__(self, reasons: dict[str, str]) -> None:
+        errors = [FieldProblem(field=name, got=why, takes="an answer") for name, why in reasons.items()]
+        super().__init__("; ".join(f"{name}: {why}" for name, why in reasons.items()), errors)
+
+
+def problem_of(exc: Exception) -> Problem:
+    """The problem that an exception of any floor becomes; 500 for one that nobody foresaw."""
+    match exc:
+        case ServiceError():
+            return _problem(exc.status, exc.slug, exc.title, str(exc), exc.errors)
+        case TooLarge():
+            return _refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too-large", "Too large", _spec_fields(exc))
+        case SpecError():
+            return _refusal(
+                HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-spec", "The spec is not valid", _spec_fields(exc)
+            )
+        case UnknownSweep():
+            fields = [FieldProblem(field="id", got=show(exc.id), takes="the id of a sweep: GET /v1/sweeps")]
+            return _refusal(HTTPStatus.NOT_FOUND, "not-found", "No such sweep", fields)
+        case Conflict():
+            fields = [FieldProblem(field="state", got=exc.state, takes=f"a state that allows {exc.action}")]
+            return _refusal(HTTPStatus.CONFLICT, "conflict", "The sweep's state forbids it", fields)
+        case PlotError():
+            fields = [FieldProblem(field="plot", got="this selection", takes=str(exc))]
+            return _refusal(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-request", "Nothing to draw", fields)
+        case InvalidParameter():
+            fields = [FieldProblem(field=exc.field, got=show(exc.got), takes=exc.takes)]
+            return _refusal(HTTPStatus.UNPROCESSABLE_ENTITY, InvalidQuery.slug, InvalidQuery.title, fields)
+        case RequestValidationError():
+            return _refusal(
+                HTTPStatus.UNPROCESSABLE_ENTITY, InvalidQuery.slug, InvalidQuery.title, _query_fields(exc)
+            )
+        case _:
+            return _problem(
+                HTTPStatus.INTERNAL_SERVER_ERROR,
+                "internal",
+                "Internal error",
+                "The service failed on this request; its log says why.",
+                [],
+            )
+
+
+def install(app: FastAPI) -> None:
+    """Makes every error that leaves ``app`` a problem."""
+    for kind in (
+        ServiceError,
+        SpecError,
+        UnknownSweep,
+        Conflict,
+        PlotError,
+        InvalidParameter,
+        RequestValidationError,
+        Exception,
+    ):
+        app.add_exception_handler(kind, _answer)
+    app.add_exception_handler(HTTPException, _answer_http)
+
+
+async def _answer(request: Request, exc: Exception) -> JSONResponse:
+    problem = problem_of(exc)
+    if problem.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+        log.error("%s %s failed", request.method, request.url.path, exc_info=exc)
+    return _response(problem, exc.headers if isinstance(exc, ServiceError) else None)
+
+
+async def _answer_http(request: Request, exc: Exception) -> JSONResponse:
+    """Errors of the framework itself: no such route, wrong method, body too large, unreadable body."""
+    assert isinstance(exc, HTTPException)
+    status = HTTPStatus(exc.status_code)
+    headers = dict(exc.headers or {})
+    match status:
+        case HTTPStatus.NOT_FOUND:
+            fields = [FieldProblem(field="path", got=show(request.url.path), takes="a route of /docs")]
+        case HTTPStatus.METHOD_NOT_ALLOWED:
+            fields = [FieldProblem(field="method", got=request.method, takes=headers.get("Allow", "another"))]
+        case _:
+            fields = []
+    slug = status.phrase.lower().replace(" ", "-")
+    detail = _sentence(fields) or str(exc.detail)
+    return _response(_problem(status, slug, status.phrase, detail, fields), headers)
+
+
+def _response(problem: Problem, headers: dict[str, str] | None) -> JSONResponse:
+    return JSONResponse(problem.model_dump(), problem.status, headers, MEDIA_TYPE)
+
+
+def _problem(status: int, slug: str, title: str, detail: str, errors: Sequence[FieldProblem]) -> Problem:
+    return Problem(type=_TYPE + slug, title=title, status=status, detail=detail, errors=list(errors))
+
+
+def _refusal(status: int, slug: str, title: str, errors: Sequence[FieldProblem]) -> Problem:
+    return _problem(status, slug, title, _sentence(errors), errors)
+
+
+def _spec_fields(exc: SpecError) -> list[FieldProblem]:
+    return [FieldProblem(field=p.field or "spec", got=p.got, takes=p.takes) for p in exc.problems]
+
+
+def _query_fields(exc: RequestValidationError) -> list[FieldProblem]:
+    return [
+        FieldProblem(
+            field=".".join(str(part) for part in error["loc"][1:]) or str(error["loc"][0]),
+            got="nothing" if error["type"] == "missing" else show(error["input"]),
+            takes="no such parameter" if error["type"] == "extra_forbidden" else _lower(error["msg"]),
+        )
+        for error in exc.errors()
+    ]
+
+
+def _sentence(errors: Sequence[FieldProblem]) -> str:
+    return "; ".join(f"{e.field}: got {e.got}, takes {e.takes}" for e in errors)
+
+
+def _lower(message: str) -> str:
+    return message[:1].lower() + message[1:]

@@ -1,0 +1,129 @@
+"""The JSON that crosses the door, one definition for the service and for its client.
+
+Pydantic only: the client imports this module, and must not need the web framework.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+State = Literal["queued", "running", "paused", "succeeded", "failed", "cancelled"]
+
+
+class WireModel(BaseModel):
+    """Base of every answer, built from dataclasses; what a newer service adds is passed over."""
+
+    model_config = ConfigDict(from_attributes=True, frozen=True)
+
+
+class Progress(WireModel):
+    """How far a sweep is. ``fraction`` in [0, 1]; ``eta_seconds`` null while unknown."""
+
+    blocks_done: int
+    blocks_total: int
+    cells_done: int
+    cells_total: int
+    realizations: int = Field(description="Realisations simulated so far, over all cells.")
+    fraction: float
+    eta_seconds: float | None = None
+
+
+class Links(WireModel):
+    """URLs of one sweep; null where this service has no such thing."""
+
+    model_config = ConfigDict(populate_by_name=True, frozen=True)
+
+    self_: str = Field(alias="self")
+    events: str | None = None
+    zarr: str
+    data: str
+    plot: str
+    dashboard: str | None = None
+
+
+class SweepInfo(WireModel):
+    """One sweep: what was asked (``spec``), how far it is, where its results are. Times are UTC."""
+
+    id: str
+    name: str | None = None
+    labels: dict[str, str] = Field(default_factory=dict)
+    state: State
+    progress: Progress
+    created: datetime
+    started: datetime | None = None
+    finished: datetime | None = None
+    error: str | None = None
+    spec: dict[str, Any]
+    links: Links
+
+
+class SweepPage(WireModel):
+    """Sweeps, newest first; ``next`` is the cursor of the following page, null on the last."""
+
+    sweeps: list[SweepInfo]
+    next: str | None = None
+
+
+class Estimate(WireModel):
+    """What a sweep would take: nothing was stored."""
+
+    cells: int
+    blocks: int
+    bytes: int
+    cpu_seconds: float
+
+
+class WorkerInfo(WireModel):
+    """One Dask worker; memory in bytes."""
+
+    name: str
+    address: str
+    threads: int
+    memory_bytes: int | None = None
+    memory_limit_bytes: int | None = None
+
+
+class ClusterInfo(WireModel):
+    """The Dask cluster behind the service; memory in bytes."""
+
+    scheduler: str | None = None
+    dashboard: str | None = None
+    workers: list[WorkerInfo] = Field(default_factory=list)
+    threads: int
+    memory_limit_bytes: int | None = None
+
+
+class Health(WireModel):
+    """The process answers."""
+
+    status: Literal["ok"] = "ok"
+    version: str
+    numerics: str
+
+
+class Ready(WireModel):
+    """Every part the service stands on answers."""
+
+    status: Literal["ready"] = "ready"
+    checks: list[str]
+
+
+class FieldProblem(WireModel):
+    """One thing that was wrong: the field, what it got, what it takes."""
+
+    field: str
+    got: str
+    takes: str
+
+
+class Problem(WireModel):
+    """An error, RFC 9457 (``application/problem+json``)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: list[FieldProblem] = Field(default_factory=list)

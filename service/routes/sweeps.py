@@ -1,0 +1,171 @@
+"""Submitting sweeps, following them, stopping them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from sweeps.coordinator import Coordinator, SweepStatus
+
+from service.deps import CoordinatorDep, SettingsDep, SweepId
+from service.errors import InvalidQuery, PayloadTooLarge
+from service.examples import SPEC_EXAMPLES
+from service.models import Estimate, FieldProblem, Links, Problem, State, SweepInfo, SweepPage
+from service.settings import Settings
+from sweeps.document import read_json
+from sweeps.errors import Problem as SpecProblem
+from sweeps.errors import SpecError, show
+from sweeps.plan import Limits, make_plan
+from sweeps.spec import SweepSpec, parse_spec
+
+router = APIRouter(prefix="/sweeps", tags=["sweeps"])
+
+_DROPPED_BYTES = 64 * 2**20
+_UNKNOWN: dict[int | str, dict[str, Any]] = {404: {"model": Problem, "description": "No such sweep."}}
+_CONFLICT: dict[int | str, dict[str, Any]] = {
+    **_UNKNOWN,
+    409: {"model": Problem, "description": "The sweep's state forbids it."},
+}
+_BODY = {
+    "requestBody": {
+        "required": True,
+        "description": "The spec of a sweep, as JSON.",
+        "content": {"application/json": {"schema": SweepSpec.model_json_schema(), "examples": SPEC_EXAMPLES}},
+    }
+}
+
+
+@router.post(
+    "",
+    status_code=201,
+    response_model=SweepInfo | Estimate,
+    openapi_extra=_BODY,
+    responses={
+        200: {"model": SweepInfo | Estimate, "description": "Submitted before, or a dry run."},
+        413: {"model": Problem, "description": "The body or the sweep exceeds a limit."},
+        422: {"model": Problem, "description": "The spec is not valid."},
+    },
+)
+async def submit(
+    request: Request,
+    response: Response,
+    coordinator: CoordinatorDep,
+    settings: SettingsDep,
+    dry_run: Annotated[bool, Query(description="Only count the cost; store nothing.")] = False,
+) -> SweepInfo | Estimate:
+    """Starts a sweep: 201 when it is new, 200 when the same physics was submitted before."""
+    # The body is read by hand: only the strict reader refuses duplicate keys and NaN.
+    body = await _bounded_body(request, settings.max_spec_kb)
+    if dry_run:
+        response.status_code = 200
+        return await run_in_threadpool(_estimate, body, settings)
+    status, created = await run_in_threadpool(_submit, body, coordinator)
+    info = describe(status, request)
+    response.headers["Location"] = info.links.self_
+    response.status_code = 201 if created else 200
+    return info
+
+
+@router.get("", responses={422: {"model": Problem}})
+async def list_sweeps(
+    request: Request,
+    coordinator: CoordinatorDep,
+    state: Annotated[State | None, Query(description="Only sweeps in this state.")] = None,
+    label: Annotated[
+        str | None, Query(description="Only sweeps with this label, as `key:value`.", examples=["paper:rqf"])
+    ] = None,
+    limit: Annotated[int, Query(ge=1, le=1000, description="Sweeps on one page.")] = 50,
+    cursor: Annotated[str | None, Query(max_length=200, description="`next` of the page before.")] = None,
+) -> SweepPage:
+    """Sweeps, newest first."""
+    found, following = coordinator.list(state=state, label=_label(label), limit=limit, cursor=cursor)
+    return SweepPage(sweeps=[describe(status, request) for status in found], next=following)
+
+
+@router.get("/{id}", responses=_UNKNOWN)
+async def show_sweep(id: SweepId, request: Request, coordinator: CoordinatorDep) -> SweepInfo:
+    """One sweep's state and progress; quick, whatever the workers do."""
+    return describe(coordinator.status(id), request)
+
+
+@router.post("/{id}/cancel", status_code=202, responses=_CONFLICT)
+async def cancel(id: SweepId, request: Request, coordinator: CoordinatorDep) -> SweepInfo:
+    """Stops a sweep for good; what was simulated stays."""
+    return describe(await run_in_threadpool(coordinator.cancel, id), request)
+
+
+@router.post("/{id}/pause", status_code=202, responses=_CONFLICT)
+async def pause(id: SweepId, request: Request, coordinator: CoordinatorDep) -> SweepInfo:
+    """Stops a sweep until it is resumed."""
+    return describe(await run_in_threadpool(coordinator.pause, id), request)
+
+
+@router.post("/{id}/resume", status_code=202, responses=_CONFLICT)
+async def resume(id: SweepId, request: Request, coordinator: CoordinatorDep) -> SweepInfo:
+    """Goes on with a paused sweep, and retries a failed one."""
+    return describe(await run_in_threadpool(coordinator.resume, id), request)
+
+
+@router.delete("/{id}", status_code=204, responses=_UNKNOWN)
+async def delete(id: SweepId, coordinator: CoordinatorDep) -> None:
+    """Cancels a sweep if need be and removes its data; cells that another sweep uses stay."""
+    await run_in_threadpool(coordinator.delete, id)
+
+
+def describe(status: SweepStatus, request: Request) -> SweepInfo:
+    """A sweep's status as it is sent, with its links."""
+    home = f"{request.base_url}v1/sweeps/{status.id}"
+    links = Links(
+        self_=home,
+        zarr=f"{home}/zarr",
+        data=f"{home}/data",
+        plot=f"{home}/plot",
+        dashboard=request.app.state.coordinator.cluster().dashboard,
+    )
+    fields = {name: getattr(status, name) for name in SweepInfo.model_fields if name != "links"}
+    return SweepInfo.model_validate({**fields, "links": links})
+
+
+async def _bounded_body(request: Request, limit_kb: int) -> bytes:
+    """The body. Raises PayloadTooLarge."""
+    # What is too much is read and dropped, within reason: a client that is still sending when the
+    # connection closes sees a broken pipe and not the answer.
+    body, size = bytearray(), 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size <= limit_kb * 1024:
+            body += chunk
+        if size > _DROPPED_BYTES:
+            break
+    if size > limit_kb * 1024:
+        takes = f"at most {limit_kb * 1024} bytes (RQF_MAX_SPEC_KB={limit_kb})"
+        raise PayloadTooLarge("body", f"{size} bytes", takes)
+    return bytes(body)
+
+
+def _parse(body: bytes) -> SweepSpec:
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError as exc:
+        got = f"a byte that is not UTF-8 at position {exc.start}"
+        raise SpecError([SpecProblem("", got, "JSON text in UTF-8")]) from None
+    return parse_spec(read_json(text))
+
+
+def _estimate(body: bytes, settings: Settings) -> Estimate:
+    limits = Limits(max_cells=settings.max_cells, max_cpu_hours=settings.max_cpu_hours)
+    return Estimate.model_validate(make_plan(_parse(body), limits).estimate())
+
+
+def _submit(body: bytes, coordinator: Coordinator) -> tuple[SweepStatus, bool]:
+    return coordinator.submit(_parse(body))
+
+
+def _label(text: str | None) -> tuple[str, str] | None:
+    if text is None:
+        return None
+    key, colon, value = text.partition(":")
+    if not (key and colon):
+        raise InvalidQuery([FieldProblem(field="label", got=show(text), takes="key:value")])
+    return key, value

@@ -1,0 +1,181 @@
+"""Label selection in a sweep's dataset, from the texts of a query string, and its rendering.
+
+A selector is a value (``20``), a closed range (``0.01:0.1``, either end may be left out), or several of
+them separated by commas or repeated. Values are matched to a relative 1e-9, so that a coordinate's printed
+form finds it; with ``nearest`` the closest coordinate is taken.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from service.errors import InvalidQuery, PayloadTooLarge
+from service.models import FieldProblem
+from sweeps.errors import show
+
+#: Characters that a number takes at most in JSON or CSV, its separator included.
+CHARACTERS_PER_VALUE = 26
+_RELATIVE = 1e-9
+_SHOWN = 8
+
+
+@dataclass(frozen=True)
+class Selector:
+    """What a query wants of one dataset: variables (none: all), labels by dimension, how to match."""
+
+    variables: tuple[str, ...]
+    labels: Mapping[str, tuple[str, ...]]
+    nearest: bool = False
+
+
+def select(dataset: xr.Dataset, selector: Selector, *, keep_dimensions: bool = False) -> xr.Dataset:
+    """The selected part, lazily where ``dataset`` is lazy.
+
+    A dimension given as one value is dropped, unless ``keep_dimensions``. Raises InvalidQuery naming
+    every selector that finds nothing, and what exists.
+    """
+    problems = [
+        FieldProblem(field="var", got=show(name), takes=f"one of {', '.join(map(str, dataset.data_vars))}")
+        for name in selector.variables
+        if name not in dataset.data_vars
+    ]
+    positions: dict[str, int | list[int]] = {}
+    for name, texts in selector.labels.items():
+        try:
+            found = _positions(dataset, name, texts, selector.nearest)
+        except InvalidQuery as exc:
+            problems += exc.errors
+            continue
+        if name in dataset.dims:
+            single = len(found) == 1 and not any(map(_is_several, texts)) and not keep_dimensions
+            positions[name] = found[0] if single else found
+    if problems:
+        raise InvalidQuery(problems)
+    wanted = dataset[list(selector.variables)] if selector.variables else dataset
+    return wanted.isel({name: at for name, at in positions.items() if name in wanted.dims})
+
+
+def to_json(dataset: xr.Dataset, limit_mb: float) -> bytes:
+    """The dataset in the layout of ``xarray.Dataset.to_dict``; NaN and infinities are null.
+
+    Raises PayloadTooLarge over ``limit_mb`` (10^6 bytes).
+    """
+    _check_size(sum(variable.size for variable in dataset.variables.values()), limit_mb)
+    document = {
+        "attrs": {name: _plain(np.asarray(value)) for name, value in dataset.attrs.items()},
+        "dims": {str(name): size for name, size in dataset.sizes.items()},
+        "coords": {str(name): _variable(array) for name, array in dataset.coords.items()},
+        "data_vars": {str(name): _variable(array) for name, array in dataset.data_vars.items()},
+    }
+    return json.dumps(document, allow_nan=False, separators=(",", ":")).encode()
+
+
+def to_csv(dataset: xr.Dataset, limit_mb: float) -> bytes:
+    """One row per point of the dataset's dimensions, one column per coordinate and variable; NaN is empty.
+
+    Raises PayloadTooLarge over ``limit_mb`` (10^6 bytes).
+    """
+    rows = math.prod(dataset.sizes.values())
+    _check_size(rows * len(dataset.variables), limit_mb)
+    if not dataset.sizes:
+        dataset = dataset.expand_dims("point")
+    frame = dataset.to_dataframe(dim_order=list(dataset.sizes)).reset_index()
+    columns = [*map(str, dataset.sizes), *(str(c) for c in dataset.coords if c not in dataset.dims)]
+    columns += [str(name) for name in dataset.data_vars]
+    text: str = frame[[name for name in columns if name != "point"]].to_csv(index=False, lineterminator="\n")
+    return text.encode()
+
+
+def _positions(dataset: xr.Dataset, name: str, texts: Sequence[str], nearest: bool) -> list[int]:
+    """Positions along ``name``, ascending, each once; a scalar coordinate counts as one position."""
+    if name not in dataset.coords:
+        raise _nothing(name, ",".join(texts), "nothing: the dataset has no such dimension")
+    values = np.atleast_1d(dataset.coords[name].values)
+    found: set[int] = set()
+    for text in (part.strip() for entry in texts for part in entry.split(",")):
+        if values.dtype.kind in "iuf":
+            hits = _match_number(name, text, values.astype(np.float64), nearest)
+        else:
+            hits = [at for at, value in enumerate(values) if str(value) == text]
+        if not hits:
+            raise _nothing(name, text, _existing(values, nearest))
+        found.update(hits)
+    return sorted(found)
+
+
+def _match_number(name: str, text: str, values: NDArray[np.float64], nearest: bool) -> Sequence[int]:
+    low, colon, high = text.partition(":")
+    slack = _RELATIVE * np.abs(values)
+    if colon:
+        first = _number(name, low) if low else -math.inf
+        last = _number(name, high) if high else math.inf
+        inside = (values >= first - slack) & (values <= last + slack)
+        return [int(at) for at in np.flatnonzero(inside)]
+    distance = np.abs(values - _number(name, text))
+    closest = int(np.argmin(distance))
+    return [closest] if nearest or distance[closest] <= slack[closest] else []
+
+
+def _number(name: str, text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise _nothing(name, text, "a number, a range like 0.01:0.1, or several with commas between")
+    return value
+
+
+def _is_several(text: str) -> bool:
+    return ":" in text or "," in text
+
+
+def _nothing(name: str, got: str, takes: str) -> InvalidQuery:
+    return InvalidQuery([FieldProblem(field=name, got=show(got), takes=takes)])
+
+
+def _existing(values: NDArray[Any], nearest: bool) -> str:
+    texts = [str(value) if isinstance(value, str) else f"{value:.10g}" for value in values.tolist()]
+    if len(texts) > _SHOWN:
+        texts = [*texts[: _SHOWN - 1], "…", texts[-1]]
+    hint = "" if nearest or values.dtype.kind not in "iuf" else " (or method=nearest)"
+    return f"one of {', '.join(texts)}{hint}"
+
+
+def _check_size(count: int, limit_mb: float) -> None:
+    size = count * CHARACTERS_PER_VALUE / 1e6
+    if size > limit_mb:
+        raise PayloadTooLarge(
+            "response",
+            f"{count} values, about {size:.3g} MB",
+            f"at most {limit_mb:g} MB (RQF_MAX_RESPONSE_MB): fewer variables or a narrower selection",
+        )
+
+
+def _variable(array: xr.DataArray) -> dict[str, Any]:
+    attrs = {str(name): _plain(np.asarray(value)) for name, value in array.attrs.items()}
+    return {"dims": [str(dim) for dim in array.dims], "attrs": attrs, "data": _plain(array.values)}
+
+
+def _plain(values: NDArray[Any]) -> Any:
+    """Nested lists of plain numbers and texts, null for what JSON has no number for."""
+    if values.dtype.kind == "f":
+        boxed = values.astype(object)
+        boxed[~np.isfinite(values)] = None
+        return boxed.tolist()
+    return values.tolist()
+
+
+def selectors_of(parameters: Mapping[str, Sequence[str] | None]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """The selectors that were given, of all that could be."""
+    for name, texts in parameters.items():
+        if texts:
+            yield name, tuple(texts)

@@ -1,0 +1,75 @@
+"""``rqf serve``: the service as a process, until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+
+import uvicorn
+from sweeps.coordinator import Coordinator
+
+from service.app import create_app
+from service.console import err, out
+from service.settings import Settings
+
+#: Seconds that requests under way are given when the service is told to stop.
+GRACE_SECONDS = 3
+
+
+def serve(settings: Settings) -> None:
+    """Serves until SIGTERM or Ctrl-C. Raises OSError where the address cannot be bound."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    coordinator = Coordinator(settings)
+    config = uvicorn.Config(
+        create_app(settings, coordinator),
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+    if settings.exposed:
+        err.print("rqf: RQF_INSECURE is set: whoever reaches this address may use it", style="yellow")
+    listener = _bind(settings.host, settings.port)
+    with listener:
+        _AnnouncingServer(config, coordinator, _url(listener)).run(sockets=[listener])
+
+
+class _AnnouncingServer(uvicorn.Server):
+    """Says where it listens once it does, and where the Dask dashboard is once there is one."""
+
+    def __init__(self, config: uvicorn.Config, coordinator: Coordinator, url: str) -> None:
+        super().__init__(config)
+        self._coordinator = coordinator
+        self._url = url
+
+    async def main_loop(self) -> None:
+        """Announces, then serves."""
+        out.print(f"API             {self._url}/docs", highlight=False, soft_wrap=True)
+        self._announce_dashboard()
+        await super().main_loop()
+
+    def _announce_dashboard(self) -> None:
+        dashboard = self._coordinator.cluster().dashboard
+        if dashboard is None:
+            asyncio.get_running_loop().call_later(0.2, self._announce_dashboard)
+        else:
+            out.print(f"Dask dashboard  {dashboard}", highlight=False, soft_wrap=True)
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    listener = socket.socket(family, kind, protocol)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

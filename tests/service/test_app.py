@@ -1,0 +1,109 @@
+"""The application as a whole: documented, guarded, and silent about its insides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import Depends, FastAPI
+
+from service import errors
+from service.deps import require_token
+from service.settings import Settings
+from sweeps.spec import parse_spec
+
+Serve = Callable[..., AbstractContextManager[str]]
+
+
+@pytest.fixture(scope="module")
+def openapi(http: httpx.Client) -> dict[str, Any]:
+    document: dict[str, Any] = http.get("/openapi.json").json()
+    return document
+
+
+def _operations(openapi: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for path, methods in openapi["paths"].items():
+        for method, operation in methods.items():
+            yield f"{method} {path}", operation
+
+
+def test_every_route_and_parameter_is_documented(openapi: dict[str, Any]) -> None:
+    for name, operation in _operations(openapi):
+        assert operation["description"].endswith("."), name
+        for parameter in operation.get("parameters", ()):
+            assert parameter.get("description"), (name, parameter["name"])
+
+
+def test_routes_are_those_of_the_interface(openapi: dict[str, Any]) -> None:
+    assert {name for name, _ in _operations(openapi)} == {
+        "post /v1/sweeps",
+        "get /v1/sweeps",
+        "get /v1/sweeps/{id}",
+        "delete /v1/sweeps/{id}",
+        "post /v1/sweeps/{id}/cancel",
+        "post /v1/sweeps/{id}/pause",
+        "post /v1/sweeps/{id}/resume",
+        "get /v1/sweeps/{id}/zarr/{key}",
+        "get /v1/sweeps/{id}/data",
+        "get /v1/sweeps/{id}/plot",
+        "get /v1/theory",
+        "get /v1/cluster",
+        "get /healthz",
+        "get /readyz",
+    }
+
+
+def test_example_specs_are_taken(openapi: dict[str, Any]) -> None:
+    content = openapi["paths"]["/v1/sweeps"]["post"]["requestBody"]["content"]["application/json"]
+    assert set(content["schema"]["required"]) == {"dimension", "bias", "tokens", "times"}
+    for example in content["examples"].values():
+        parse_spec(example["value"])
+
+
+def test_interactive_documentation_is_there(http: httpx.Client) -> None:
+    assert "swagger" in http.get("/docs").text.lower()
+
+
+@pytest.mark.parametrize(
+    ("header", "status"),
+    [
+        (None, 401),
+        ("Bearer wrong", 401),
+        ("Basic b25lOg==", 401),
+        ("Bearer ünë", 401),
+        ("Bearer alpha", 200),
+        ("bearer beta", 200),
+    ],
+)
+def test_tokens(serve: Serve, header: str | None, status: int) -> None:
+    app = FastAPI()
+    app.state.settings = Settings(_env_file=None, host="0.0.0.0", tokens=("alpha", "beta"))
+    app.add_api_route("/guarded", lambda: "in", dependencies=[Depends(require_token)])
+    errors.install(app)
+    with serve(app) as url:
+        headers = {} if header is None else {b"Authorization": header.encode()}
+        answer = httpx.get(f"{url}/guarded", headers=headers, trust_env=False)
+    assert answer.status_code == status
+    if status == 401:
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.headers["www-authenticate"] == "Bearer"
+        assert "alpha" not in answer.text
+
+
+def test_unforeseen_errors_tell_nothing(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+    app = FastAPI()
+    errors.install(app)
+
+    @app.get("/broken")
+    def broken() -> None:
+        raise RuntimeError("the secret inside")
+
+    with serve(app) as url:
+        answer = httpx.get(f"{url}/broken", trust_env=False)
+    assert answer.status_code == 500
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert "secret" not in answer.text
+    assert "the secret inside" in caplog.text

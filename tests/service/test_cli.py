@@ -1,0 +1,159 @@
+"""The command line: what it prints, and its exit codes."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import xarray as xr
+import yaml
+
+from service.cli import main
+from service.client import Sweep
+
+NOWHERE = "http://127.0.0.1:9"
+
+
+class Rqf:
+    """Runs ``rqf`` in this process."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self._monkeypatch = monkeypatch
+        self._capsys = capsys
+        self.err = ""
+
+    def __call__(self, *arguments: str, code: int = 0, stdin: str | None = None) -> str:
+        self._monkeypatch.setattr(sys, "argv", ["rqf", *arguments])
+        if stdin is not None:
+            self._monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, self.err = self._capsys.readouterr()
+        assert (ended.value.code or 0) == code, self.err
+        return out
+
+
+@pytest.fixture
+def rqf(url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Rqf:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RQF_URL", url)
+    return Rqf(monkeypatch, capsys)
+
+
+def test_submit_wait_show_and_remove(rqf: Rqf, tmp_path: Path, small_spec: dict[str, Any]) -> None:
+    path = tmp_path / "spec.yaml"
+    path.write_text(yaml.safe_dump(small_spec | {"seed": 6}))
+    id = rqf("submit", str(path), "--wait").strip()
+    assert json.loads(rqf("show", id, "--json"))["state"] == "succeeded"
+    assert "succeeded" in rqf("show", id)
+    rqf("watch", id)
+    assert id in rqf("ls", "--label", "suite:service", "--state", "succeeded")
+    assert id in [info["id"] for info in json.loads(rqf("ls", "--json"))]
+    rqf("cancel", id, code=2)
+    assert "a state that allows cancel" in rqf.err
+    rqf("rm", id)
+    rqf("show", id, code=2)
+
+
+def test_the_same_spec_again_is_the_same_sweep(rqf: Rqf, sweep: Sweep, small_spec: dict[str, Any]) -> None:
+    text = json.dumps(small_spec)
+    assert rqf("submit", "-", stdin=text).strip() == sweep.id
+    assert json.loads(rqf("submit", "-", "--json", stdin=text))["id"] == sweep.id
+    assert json.loads(rqf("submit", "-", "--dry-run", stdin=text))["cells"] == 6
+
+
+def test_query(rqf: Rqf, sweep: Sweep) -> None:
+    selectors = ("var=collapse", "dimension=8", "bias=0.05:", "time=1.9", "method=nearest")
+    lines = rqf("query", sweep.id, *selectors, "--csv").splitlines()
+    assert lines[0].startswith("dimension,bias,tokens,time")
+    assert [line.split(",")[:4] for line in lines[1:]] == [["8", "0.1", "2", "2.0"], ["8", "1.0", "2", "2.0"]]
+    document = json.loads(rqf("query", sweep.id, *selectors, "--json"))
+    assert document["coords"]["bias"]["data"] == [0.1, 1.0]
+    table = rqf("query", sweep.id, *selectors).splitlines()
+    assert table[0].split()[:4] == ["dimension", "bias", "tokens", "time"]
+    assert len(table) == 3
+    rqf("query", sweep.id, "dimension=9", code=2)
+    assert "one of 3, 8" in rqf.err
+    rqf("query", sweep.id, "dimension", code=2)
+
+
+def test_plot(rqf: Rqf, sweep: Sweep, tmp_path: Path) -> None:
+    assert rqf("plot", sweep.id).strip() == f"{sweep.id}-phase.png"
+    assert (tmp_path / f"{sweep.id}-phase.png").read_bytes().startswith(b"\x89PNG")
+    rqf("plot", sweep.id, "dimension=3", "--kind", "collapse", "--out", "c.svg")
+    assert b"<svg" in (tmp_path / "c.svg").read_bytes()
+    rqf("plot", sweep.id, "--out", "c.gif", code=2)
+
+
+def test_theory_needs_no_service(rqf: Rqf, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RQF_URL", NOWHERE)
+    table = rqf("theory", "dimension=3,64", "bias=0", "tokens=2", "time=30").splitlines()
+    assert len(table) == 3
+    document = json.loads(rqf("theory", "time=30", "--json"))
+    # At γ = 0 half the pairs end up parallel, whatever the dimension.
+    assert document["data_vars"]["exact_p_one_cluster"]["data"][0][0][0][0] == pytest.approx(0.5, abs=1e-4)
+    rqf("theory", "dimension=1", code=2)
+    assert "dimension" in rqf.err
+    rqf("theory", "dimention=3", code=2)
+
+
+def test_run_needs_no_service(rqf: Rqf, tmp_path: Path, sweep: Sweep, small_spec: dict[str, Any]) -> None:
+    written = rqf("run", "-", "--out", "result.zarr", "--workers", "1", stdin=json.dumps(small_spec))
+    assert Path(written.strip()).resolve() == tmp_path / "result.zarr"
+    with xr.open_zarr(tmp_path / "result.zarr") as alone, sweep.open() as served:
+        assert list(alone.data_vars) == list(served.data_vars)
+        for name in alone.data_vars:  # the same physics gives the same bits, with a service and without
+            xr.testing.assert_equal(alone[name], served[name])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ((), ""),
+        (("nonsense",), "nonsense"),
+        (("submit",), "SPEC"),
+        (("submit", "missing.json"), "missing.json"),
+        (("submit", "bad.json"), "dimension"),
+        (("run", "bad.json"), "dimension"),
+        (("submit", "malformed.json"), "malformed JSON"),
+        (("submit", "bytes.json"), "UTF-8"),
+        (("ls", "--state", "asleep"), "asleep"),
+        (("ls", "--label", "x"), "key:value"),
+        (("show", "0123456789ab"), "id"),
+    ],
+)
+def test_usage_errors(rqf: Rqf, tmp_path: Path, arguments: tuple[str, ...], says: str) -> None:
+    (tmp_path / "bad.json").write_text('{"dimension": 1, "tokens": 2, "bias": 0, "times": 1}')
+    (tmp_path / "malformed.json").write_text("{")
+    (tmp_path / "bytes.json").write_bytes(b"\xff\xfe\x00")
+    rqf(*arguments, code=2)
+    assert says in rqf.err
+
+
+@pytest.mark.parametrize(
+    "command", ["ls", "show abc", "watch abc", "cancel abc", "rm abc", "plot abc", "query abc"]
+)
+def test_no_service(rqf: Rqf, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+    monkeypatch.setenv("RQF_URL", NOWHERE)
+    monkeypatch.setattr("service.client.PATIENCE_SECONDS", 0.0)
+    rqf(*command.split(), code=3)
+    assert NOWHERE in rqf.err
+
+
+def test_serve_refuses_to_be_exposed(rqf: Rqf) -> None:
+    rqf("serve", "--host", "0.0.0.0", "--port", "0", code=2)
+    assert "RQF_TOKENS" in rqf.err
+
+
+def test_help_is_quick_to_import() -> None:
+    code = (
+        "import sys, service.cli; heavy = {'fastapi', 'numba', 'dask', 'xarray', 'matplotlib', 'scipy'};"
+        "sys.exit(' '.join(heavy & set(sys.modules)) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

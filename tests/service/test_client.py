@@ -1,0 +1,169 @@
+"""The Python client against the service, and against everything that is not one."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse
+from starlette.routing import Route
+
+from service import client as c
+from service.client import Client, Sweep
+from service.models import SweepInfo
+
+Serve = Callable[..., AbstractContextManager[str]]
+NOWHERE = "http://127.0.0.1:9"
+
+
+def _info(state: str, fraction: float = 1.0, error: str | None = None) -> dict[str, Any]:
+    return {
+        "id": "abc",
+        "state": state,
+        "progress": {
+            "blocks_done": 1,
+            "blocks_total": 2,
+            "cells_done": 1,
+            "cells_total": 2,
+            "realizations": 10,
+            "fraction": fraction,
+        },
+        "created": "2026-01-01T00:00:00Z",
+        "error": error,
+        "spec": {},
+        "links": {"self": "s", "zarr": "z", "data": "d", "plot": "p"},
+        "added_by_a_newer_service": True,
+    }
+
+
+def _playing(*answers: dict[str, Any]) -> Starlette:
+    """A service whose one sweep goes through these states; the last one stays."""
+    left: Iterator[dict[str, Any]] = iter(answers)
+
+    async def status(request: Request) -> JSONResponse:
+        return JSONResponse(next(left, answers[-1]))
+
+    return Starlette(routes=[Route("/v1/sweeps/{id}", status)])
+
+
+def test_submit_wait_open(client: Client, small_spec: dict[str, Any]) -> None:
+    looks: list[SweepInfo] = []
+    sweep = client.submit(small_spec | {"seed": 5})
+    info = sweep.wait(looks.append, timeout=60, poll=0.2)
+    assert info.state == "succeeded"
+    assert looks[-1] == info
+    fractions = [look.progress.fraction for look in looks]
+    assert fractions == sorted(fractions)
+    assert int(sweep.open()["realizations"].sum()) == 6 * small_spec["realizations"]
+
+
+def test_estimate(client: Client, small_spec: dict[str, Any]) -> None:
+    assert client.estimate(small_spec).cells == 6
+
+
+def test_refusals_are_typed(client: Client, sweep: Sweep, small_spec: dict[str, Any]) -> None:
+    with pytest.raises(c.InvalidRequest, match="dimension") as caught:
+        client.submit(small_spec | {"dimension": 1})
+    assert caught.value.problem.status == 422
+    with pytest.raises(c.NotFound):
+        client.sweep("0123456789ab").open()
+    with pytest.raises(c.NotFound):
+        client.sweep("../../healthz").status()
+    with pytest.raises(c.Conflict):
+        sweep.cancel()
+    with pytest.raises(c.InvalidRequest):
+        sweep.plot(kind="pie")
+
+
+def test_pictures_and_numbers(client: Client, sweep: Sweep) -> None:
+    assert sweep.plot(kind="phase", format="png", dimension=[3, 8]).startswith(b"\x89PNG")
+    lines = sweep.data(var=["collapse"], dimension=3, format="csv").decode().splitlines()
+    assert len(lines) == 1 + 3 * 2
+
+
+@pytest.mark.parametrize(("last", "kind"), [("failed", c.SweepFailed), ("cancelled", c.SweepCancelled)])
+def test_wait_ends_with_the_sweep(serve: Serve, last: str, kind: type[c.SweepStopped]) -> None:
+    looks: list[str] = []
+    app = _playing(_info("queued"), _info("running", 0.5), _info(last, error="why"))
+    with serve(app) as url, Client(url) as client, pytest.raises(kind) as caught:
+        client.sweep("abc").wait(lambda info: looks.append(info.state), poll=0.01)
+    assert looks == ["queued", "running", last]
+    assert caught.value.info.error == "why"
+
+
+def test_wait_gives_up_in_time(serve: Serve) -> None:
+    with serve(_playing(_info("running"))) as url, Client(url) as client, pytest.raises(c.WaitTimeout):
+        client.sweep("abc").wait(timeout=0, poll=0.01)
+
+
+def test_wait_survives_a_restart(serve: Serve) -> None:
+    looked = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        with serve(_playing(_info("running"))) as url:
+            sweep = Client(url).sweep("abc")
+            waiting = pool.submit(sweep.wait, lambda _: looked.set(), None, 0.01)
+            assert looked.wait(30)
+        with pytest.raises(c.Unreachable):
+            sweep.status()
+        with serve(_playing(_info("succeeded")), urlsplit(url).port):
+            assert waiting.result(30).state == "succeeded"
+        sweep.client.close()
+
+
+def test_wait_is_patient_only_so_long() -> None:
+    with Client(NOWHERE) as client, pytest.raises(c.Unreachable):
+        client.sweep("abc").wait(patience=0.05, poll=0.01)
+
+
+def test_what_is_not_the_service(serve: Serve) -> None:
+    async def page(request: Request) -> PlainTextResponse:
+        return PlainTextResponse("hello", int(request.query_params.get("status", 200)))
+
+    with serve(Starlette(routes=[Route("/{path:path}", page)])) as url, Client(url) as client:
+        with pytest.raises(c.Unreachable, match="not this service"):
+            client.sweep("abc").status()
+        with pytest.raises(c.ServiceFailed, match="502"):
+            client.request("GET", "/v1/sweeps", params={"status": 502})
+        with pytest.raises(c.Refused, match="418"):
+            client.request("GET", "/v1/sweeps", params={"status": 418})
+
+
+@pytest.mark.parametrize(
+    "url", [NOWHERE, "http://", "ftp://x", "nonsense", "http://host.invalid", "http://[::1"]
+)
+def test_unreachable(url: str) -> None:
+    with pytest.raises(c.Unreachable), Client(url) as client:
+        list(client.sweeps())
+
+
+def test_token_is_shown_and_kept_secret(serve: Serve) -> None:
+    seen: list[str] = []
+
+    async def note(request: Request) -> JSONResponse:
+        seen.append(request.headers.get("authorization", ""))
+        return JSONResponse(_info("running"))
+
+    app = Starlette(routes=[Route("/v1/sweeps/{id}", note)])
+    with serve(app) as url, Client(url, token="secret") as client:
+        client.sweep("abc").status()
+        assert client.storage_options() == {"headers": {"Authorization": "Bearer secret"}}
+        assert "secret" not in repr(client.sweep("abc"))
+    assert seen == ["Bearer secret"]
+
+
+def test_client_needs_neither_server_nor_kernels() -> None:
+    code = (
+        "import sys, service.client; heavy = {'fastapi', 'numba', 'dask', 'xarray', 'matplotlib'};"
+        "sys.exit(' '.join(heavy & set(sys.modules)) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

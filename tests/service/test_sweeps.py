@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+
+from service.client import Client, Sweep
+from service.models import Estimate, SweepInfo
+
+
+def test_submitting_twice_gives_the_same_sweep(http: httpx.Client, small_spec: dict[str, Any]) -> None:
+    spec = small_spec | {"seed": 2}
+    first = http.post("/v1/sweeps", json=spec)
+    again = http.post("/v1/sweeps", json=spec | {"name": "another name", "labels": {}})
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert first.headers["location"] == again.headers["location"] == first.json()["links"]["self"]
+    assert http.get(first.headers["location"]).json()["id"] == again.json()["id"]
+
+
+def test_answer_has_what_the_interface_promises(
+    http: httpx.Client, sweep: Sweep, small_spec: dict[str, Any]
+) -> None:
+    answer = http.get(f"/v1/sweeps/{sweep.id}").json()
+    assert set(answer) == {
+        "id", "name", "labels", "state", "progress", "created", "started", "finished", "error", "spec",
+        "links",
+    }  # fmt: skip
+    assert set(answer["progress"]) == {
+        "blocks_done", "blocks_total", "cells_done", "cells_total", "realizations", "fraction",
+        "eta_seconds",
+    }  # fmt: skip
+    assert set(answer["links"]) == {"self", "events", "zarr", "data", "plot", "dashboard"}
+    assert (answer["name"], answer["labels"]) == (small_spec["name"], small_spec["labels"])
+    assert answer["state"] == "succeeded"
+    progress = SweepInfo.model_validate(answer).progress
+    assert (progress.cells_done, progress.cells_total, progress.fraction) == (6, 6, 1.0)
+    assert progress.realizations == 6 * small_spec["realizations"]
+    assert progress.blocks_done == progress.blocks_total
+
+
+def test_dry_run_counts_and_stores_nothing(http: httpx.Client, small_spec: dict[str, Any]) -> None:
+    before = http.get("/v1/sweeps").json()
+    answer = http.post("/v1/sweeps", params={"dry_run": True}, json=small_spec | {"seed": 3})
+    assert answer.status_code == 200
+    estimate = Estimate.model_validate_json(answer.content)
+    assert estimate.cells == 6
+    assert estimate.blocks >= 6
+    assert estimate.bytes > 0
+    assert estimate.cpu_seconds > 0
+    assert http.get("/v1/sweeps").json() == before
+
+
+def test_list_is_paged_newest_first(http: httpx.Client, client: Client, small_spec: dict[str, Any]) -> None:
+    labels = {"suite": "paging"}
+    made = [client.submit(small_spec | {"seed": 100 + k, "labels": labels}).id for k in range(3)]
+    seen: list[str] = []
+    parameters = {"label": "suite:paging", "limit": "2"}
+    while True:
+        page = http.get("/v1/sweeps", params=parameters).json()
+        seen += [info["id"] for info in page["sweeps"]]
+        if page["next"] is None:
+            break
+        parameters["cursor"] = page["next"]
+    assert seen == made[::-1]
+    assert [info.id for info in client.sweeps(label="suite:paging")] == seen
+    assert list(client.sweeps(label="suite:none")) == []
+
+
+def test_list_by_state(client: Client, sweep: Sweep) -> None:
+    assert sweep.id in [info.id for info in client.sweeps(state="succeeded")]
+    assert sweep.id not in [info.id for info in client.sweeps(state="failed")]
+
+
+@pytest.mark.parametrize("action", ["cancel", "pause", "resume"])
+def test_a_finished_sweep_takes_no_action(http: httpx.Client, sweep: Sweep, action: str) -> None:
+    answer = http.post(f"/v1/sweeps/{sweep.id}/{action}")
+    assert answer.status_code == 409
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["errors"][0] == {
+        "field": "state",
+        "got": "succeeded",
+        "takes": f"a state that allows {action}",
+    }
+
+
+def test_delete_removes_it(http: httpx.Client, client: Client, small_spec: dict[str, Any]) -> None:
+    sweep = client.submit(small_spec | {"seed": 4})
+    sweep.wait(timeout=60)
+    answer = http.delete(f"/v1/sweeps/{sweep.id}")
+    assert (answer.status_code, answer.content) == (204, b"")
+    for path in ("", "/zarr/zarr.json", "/data"):
+        assert http.get(f"/v1/sweeps/{sweep.id}{path}").status_code == 404
+
+
+def test_health_readiness_and_cluster(http: httpx.Client, client: Client, sweep: Sweep) -> None:
+    assert http.get("/healthz").json()["status"] == "ok"
+    ready = http.get("/readyz")
+    assert ready.status_code == 200, ready.text
+    assert {"store", "database", "scheduler"} <= set(ready.json()["checks"])
+    cluster = client.cluster()
+    assert len(cluster.workers) == 1
+    assert cluster.threads == sum(worker.threads for worker in cluster.workers)
+    assert cluster.dashboard is not None
+    assert sweep.status().links.dashboard == cluster.dashboard
+    assert httpx.get(cluster.dashboard, trust_env=False, follow_redirects=True).status_code == 200
