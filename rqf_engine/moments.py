@@ -39,7 +39,9 @@ class Moments:
 
     def __post_init__(self) -> None:
         if self.values.ndim != 2 or self.values.shape[1] != WIDTH or self.values.dtype != np.float64:
-            raise ValueError(f"moments take float64 (times, {WIDTH}), got {self.values.dtype} {self.values.shape}")
+            raise ValueError(
+                f"moments take float64 (times, {WIDTH}), got {self.values.dtype} {self.values.shape}"
+            )
 
     def __add__(self, other: Moments) -> Moments:
         """Moments of both ensembles together. Float addition: merge in a fixed order for fixed bits."""

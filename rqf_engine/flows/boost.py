@@ -1,0 +1,168 @@
+"""Bias of kind noise: the flow of dx = γ P_x ∘ dW, in the frame.
+
+Interpretation: Stratonovich. The flow of P_x b for unit time is a Lorentz boost with rapidity |b|, and a
+product of boosts is a boost times a rotation; a rotation of all tokens changes nothing measured. The
+rapidity R of the product is the distance from its start of a Brownian motion on hyperbolic n-space at
+time s = γ²h (generator ½Δ), its direction is uniform.
+
+Here cosh R = exp(½(1 − e^{−s})|g|²) with g standard normal in R^n, and the direction is g/|g|. This has the
+exact mean E cosh R = e^{ns/2}, the exact E R² up to O(s³), and the right limit for n → ∞ at fixed ns; the
+plain Gaussian increment R = √s |g| is off by n(n−1)s²/6 in E R².
+
+Order: weak order 2 on its own, the error per step O(s³) without the dimension in front.
+Limits: s ≤ 1/4 (steps.py sees to it). R is capped at 150, where tokens agree beyond double precision.
+
+Under a boost 1 − x·y is divided by D_x D_y, D_x = cosh R + sinh R (x·b̂): Minkowski products of light rays
+are conserved. This keeps every digit of 1 − x·y.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rqf_engine.chi_square import chi_square
+from rqf_engine.elementary import exp, inlined, kernel
+from rqf_engine.generator import next_rows
+from rqf_engine.lanes import Lane, add_product, add_square, givens, invert_root, rotate, scale
+
+#: Normals that a step for a pair consumes.
+PAIR_NORMALS = 3
+_LARGEST_RAPIDITY = 150.0
+_SMALLEST = 1e-300
+
+
+@inlined
+def _cosh_rapidity(squared_length: float, rate: float) -> float:
+    return exp(min(rate * squared_length, _LARGEST_RAPIDITY))
+
+
+@kernel
+def boost_pair(
+    cotangent: Lane,
+    z0: Lane,
+    z1: Lane,
+    z2: Lane,
+    c0: Lane,
+    c1: Lane,
+    c2: Lane,
+    c3: Lane,
+    s: float,
+) -> None:
+    """Advance the cotangent of two tokens' angle by s = γ²h; c0…c3 is the χ² table for n−2.
+
+    z0, z1 are the components of g along the tokens' plane, z2 the score of what is left of |g|². With
+    w = 1 − x·y and p = 1 + x·y both kept, neither nearly parallel nor nearly antipodal tokens lose digits.
+    """
+    rate = 0.5 * (1.0 - math.exp(-s))
+    for r in range(cotangent.size):
+        g0 = z0[r]
+        g1 = z1[r]
+        squared = g0 * g0 + g1 * g1 + chi_square(z2[r], c0, c1, c2, c3)
+        cosh = _cosh_rapidity(squared, rate)
+        sinh = math.sqrt(cosh * cosh - 1.0)
+        v = cotangent[r]
+        sine = 1.0 / math.sqrt(1.0 + v * v)
+        small = sine * sine / (1.0 + abs(v) * sine)
+        w = small if v > 0.0 else 2.0 - small
+        p = 2.0 - small if v > 0.0 else small
+        unit = sinh / math.sqrt(squared)
+        first = unit * g0
+        both = unit * (g0 * p + g1 * sine)
+        second = both - first
+        shrink = 1.0 / ((cosh + first) * (cosh + second))
+        w_new = w * shrink
+        p_new = (p + 2.0 * (sinh * sinh + first * second + cosh * both)) * shrink
+        p_new = 2.0 - w_new if w_new < 1.0 else max(p_new, _SMALLEST)
+        cotangent[r] = (1.0 - w_new) / math.sqrt(max(w_new, _SMALLEST) * p_new)
+
+
+@kernel
+def _out_of_frame(length: Lane, squared: Lane, z: Lane, c0: Lane, c1: Lane, c2: Lane, c3: Lane) -> None:
+    for r in range(z.size):
+        squared[r] = chi_square(z[r], c0, c1, c2, c3)
+        length[r] = math.sqrt(squared[r])
+
+
+@kernel
+def _hyperbolic(squared: Lane, cosh: Lane, sinh: Lane, rate: float) -> None:
+    for r in range(squared.size):
+        cosh[r] = _cosh_rapidity(squared[r], rate)
+        sinh[r] = math.sqrt(cosh[r] * cosh[r] - 1.0)
+
+
+@kernel
+def _shift(projection: Lane, cosh: Lane, sinh: Lane, shrink: Lane) -> None:
+    for r in range(projection.size):
+        u = projection[r]
+        shrink[r] = 1.0 / (cosh[r] + sinh[r] * u)
+        projection[r] = (sinh[r] + (cosh[r] - 1.0) * u) * shrink[r]
+
+
+@kernel
+def _draw_direction(
+    direction: NDArray[np.float64],
+    work: NDArray[np.float64],
+    s: float,
+    table: NDArray[np.float64],
+    state: NDArray[np.uint64],
+    normals: NDArray[np.float64],
+    cursor: NDArray[np.int64],
+) -> None:
+    """Unit vector b̂ (k+1, lanes), its last entry out of the frame; cosh R, sinh R into work[0], work[1]."""
+    rank = direction.shape[0] - 1
+    squared = work[2]
+    row = next_rows(state, normals, cursor, 1)
+    _out_of_frame(direction[rank], squared, normals[row], table[0], table[1], table[2], table[3])
+    for i in range(rank):
+        row = next_rows(state, normals, cursor, 1)
+        direction[i, :] = normals[row]
+        add_square(squared, direction[i])
+    _hyperbolic(squared, work[0], work[1], 0.5 * (1.0 - math.exp(-s)))
+    invert_root(squared)
+    for i in range(rank + 1):
+        scale(direction[i], squared)
+
+
+@kernel
+def boost_tokens(
+    coordinates: NDArray[np.float64],
+    s: float,
+    table: NDArray[np.float64],
+    state: NDArray[np.uint64],
+    normals: NDArray[np.float64],
+    cursor: NDArray[np.int64],
+    work: NDArray[np.float64],
+    direction: NDArray[np.float64],
+    shift: NDArray[np.float64],
+) -> None:
+    """Advance ``coordinates`` (k+1, N, lanes), whose last row is scratch, by s = γ²h.
+
+    x ← x/D + b̂ κ for every token; then Givens rotations bring this rank-one update back to upper
+    triangular form, the frame's new basis. Consumes k+1 normals; ``table`` is the χ² table for n−k;
+    ``work`` (3, lanes), ``direction`` (k+1, lanes), ``shift`` (N, lanes) are scratch.
+    """
+    rank, tokens = coordinates.shape[0] - 1, coordinates.shape[1]
+    _draw_direction(direction, work, s, table, state, normals, cursor)
+    for token in range(tokens):
+        shift[token, :] = 0.0
+        for i in range(min(token + 1, rank)):
+            add_product(shift[token], direction[i], coordinates[i, token])
+        _shift(shift[token], work[0], work[1], work[2])
+        for i in range(min(token + 1, rank)):
+            scale(coordinates[i, token], work[2])
+        coordinates[rank, token, :] = 0.0
+    cosine, sine = work[0], work[1]
+    for i in range(rank - 1, -1, -1):
+        givens(direction[i], direction[i + 1], cosine, sine)
+        coordinates[i + 1, i, :] = 0.0
+        for token in range(i, tokens):
+            rotate(coordinates[i, token], coordinates[i + 1, token], cosine, sine)
+    for token in range(tokens):
+        add_product(coordinates[0, token], direction[0], shift[token])
+    for i in range(rank):
+        givens(coordinates[i, i], coordinates[i + 1, i], cosine, sine)
+        for token in range(i + 1, tokens):
+            rotate(coordinates[i, token], coordinates[i + 1, token], cosine, sine)

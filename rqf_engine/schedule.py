@@ -1,0 +1,41 @@
+"""The time grid: equal steps of at most h between record times."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rqf_engine.errors import InvalidParameter
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Steps to each record time: ``counts`` int64 (times,) steps of length ``lengths`` float64 (times,)."""
+
+    counts: NDArray[np.int64]
+    lengths: NDArray[np.float64]
+
+    @property
+    def total(self) -> int:
+        """Number of steps to the last record time."""
+        return int(self.counts.sum())
+
+
+def make_schedule(times: Sequence[float], step: float) -> Schedule:
+    """Cut the intervals between ``times`` (strictly increasing, > 0) into steps of at most ``step`` > 0.
+
+    Raises InvalidParameter for times or a step that are not so.
+    """
+    if not (0 < step < math.inf):
+        raise InvalidParameter("step", step, "a finite number > 0")
+    ends = np.asarray(times, dtype=np.float64)
+    intervals = np.diff(ends, prepend=0.0)
+    if ends.ndim != 1 or ends.size == 0 or not np.all(np.isfinite(ends)) or not np.all(intervals > 0):
+        raise InvalidParameter("times", list(times), "strictly increasing finite numbers > 0")
+    # A ratio that rounding has pushed just above a whole number shall not cost one step more.
+    counts = np.maximum(np.ceil(intervals / step - 1e-9), 1.0).astype(np.int64)
+    return Schedule(counts, intervals / counts)

@@ -1,0 +1,30 @@
+"""The rule behind ``step: auto``, and what a realisation costs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from rqf_engine.model import Model
+
+_FRAME_STEP = 0.05
+_FRAME_BIAS = 0.25
+_STEPS_BEFORE_FIRST_RECORD = 4
+_AMBIENT_STEP = 0.02
+_AMBIENT_NOISE = 0.05
+
+
+def frame_step(model: Model, times: Sequence[float]) -> float:
+    """h of the frame scheme: min(0.05, t₁/4, 1/(4γ²)), with t₁ the first record time.
+
+    The matrix noise and the composition need h ≪ 1, whatever n; the boost needs γ²h ≤ 1/4; and a step
+    shall not be long against the time that it resolves.
+    """
+    bias_limit = _FRAME_BIAS / model.bias**2 if model.bias > 0 else math.inf
+    return min(_FRAME_STEP, times[0] / _STEPS_BEFORE_FIRST_RECORD, bias_limit)
+
+
+def ambient_step(model: Model, times: Sequence[float]) -> float:
+    """h of the ambient scheme: min(0.02, 0.05/(n(1 + γ²)), t₁/4), with t₁ the first record time."""
+    noise_limit = _AMBIENT_NOISE / (model.dimension * (1.0 + model.bias**2))
+    return min(_AMBIENT_STEP, noise_limit, times[0] / _STEPS_BEFORE_FIRST_RECORD)
