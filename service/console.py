@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 
 from rich.console import Console
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as ProgressBar
-from rich.table import Table
 
 from service.models import FieldProblem, Progress, SweepInfo
 
-out = Console()
 err = Console(stderr=True, soft_wrap=True, highlight=False)
 
 
@@ -50,11 +48,8 @@ def progress_bar(title: str) -> Iterator[Callable[[Progress, str], None]]:
 
 def sweep_table(sweeps: Iterable[SweepInfo]) -> None:
     """One line per sweep."""
-    table = Table(box=None, pad_edge=False)
-    for heading in ("ID", "STATE", "DONE", "CELLS", "CREATED", "NAME", "LABELS"):
-        table.add_column(heading, no_wrap=heading == "ID")
-    for info in sweeps:
-        table.add_row(
+    rows = [
+        (
             info.id,
             info.state,
             f"{info.progress.fraction:.0%}",
@@ -63,7 +58,9 @@ def sweep_table(sweeps: Iterable[SweepInfo]) -> None:
             info.name or "",
             " ".join(f"{key}:{value}" for key, value in info.labels.items()),
         )
-    out.print(table)
+        for info in sweeps
+    ]
+    _columns([("ID", "STATE", "DONE", "CELLS", "CREATED", "NAME", "LABELS"), *rows], str.ljust)
 
 
 def sweep_details(info: SweepInfo) -> None:
@@ -83,25 +80,20 @@ def sweep_details(info: SweepInfo) -> None:
         "zarr": info.links.zarr,
         "dashboard": info.links.dashboard or "",
     }
-    table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
-    for name, text in lines.items():
-        if text:
-            table.add_row(name, text)
-    out.print(table, markup=False)
+    _columns([(name, text) for name, text in lines.items() if text], str.ljust)
 
 
 def csv_table(content: bytes) -> None:
-    """Comma-separated values as a table."""
-    headings, *rows = csv.reader(io.StringIO(content.decode()))
-    table = Table(box=None, pad_edge=False)
-    for heading in headings:
-        table.add_column(heading, justify="right", no_wrap=True)
+    """Comma-separated values in columns; numbers are cut to six digits."""
+    rows = csv.reader(io.StringIO(content.decode()))
+    _columns([[_short(text) for text in row] for row in rows], str.rjust)
+
+
+def _columns(rows: Sequence[Sequence[str]], justify: Callable[[str, int], str]) -> None:
+    # Plain text of any width, so that pipes and narrow terminals lose nothing.
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
-        table.add_row(*map(_short, row))
-    # A file has no width; without one a wide table would lose columns.
-    out.print(table, width=None if out.is_terminal else 32 * len(headings), crop=False)
+        print("  ".join(map(justify, row, widths)).rstrip())
 
 
 def duration(seconds: float) -> str:

@@ -183,7 +183,7 @@ async def _answer(request: Request, exc: Exception) -> JSONResponse:
 
 
 async def _answer_http(request: Request, exc: Exception) -> JSONResponse:
-    """Errors of the framework itself: no such route, wrong method, body too large, unreadable body."""
+    """Errors of the framework itself, such as no such route or a wrong method."""
     assert isinstance(exc, HTTPException)
     status = HTTPStatus(exc.status_code)
     headers = dict(exc.headers or {})

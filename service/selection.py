@@ -79,18 +79,18 @@ def to_json(dataset: xr.Dataset, limit_mb: float) -> bytes:
 
 
 def to_csv(dataset: xr.Dataset, limit_mb: float) -> bytes:
-    """One row per point of the dataset's dimensions, one column per coordinate and variable; NaN is empty.
+    """One row per point, one column per dimension and variable; NaN is an empty field.
 
-    Raises PayloadTooLarge over ``limit_mb`` (10^6 bytes).
+    What is the same for every point stands in the sweep's spec, not here. Raises PayloadTooLarge over
+    ``limit_mb`` (10^6 bytes).
     """
     rows = math.prod(dataset.sizes.values())
-    _check_size(rows * len(dataset.variables), limit_mb)
-    if not dataset.sizes:
-        dataset = dataset.expand_dims("point")
-    frame = dataset.to_dataframe(dim_order=list(dataset.sizes)).reset_index()
-    columns = [*map(str, dataset.sizes), *(str(c) for c in dataset.coords if c not in dataset.dims)]
-    columns += [str(name) for name in dataset.data_vars]
-    text: str = frame[[name for name in columns if name != "point"]].to_csv(index=False, lineterminator="\n")
+    widest_first = sorted(dataset.data_vars.values(), key=lambda array: -array.ndim)
+    dims = list(dict.fromkeys(dim for array in widest_first for dim in array.dims))
+    columns = [*dims, *dataset.data_vars]
+    _check_size(rows * len(columns), limit_mb)
+    frame = dataset.to_dataframe(dim_order=dims).reset_index()
+    text: str = frame[columns].to_csv(index=False, lineterminator="\n")
     return text.encode()
 
 

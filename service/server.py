@@ -10,7 +10,7 @@ import uvicorn
 from sweeps.coordinator import Coordinator
 
 from service.app import create_app
-from service.console import err, out
+from service.console import err
 from service.settings import Settings
 
 #: Seconds that requests under way are given when the service is told to stop.
@@ -29,7 +29,7 @@ def serve(settings: Settings) -> None:
     )
     if settings.exposed:
         err.print("rqf: RQF_INSECURE is set: whoever reaches this address may use it", style="yellow")
-    listener = _bind(settings.host, settings.port)
+    listener = bind(settings.host, settings.port)
     with listener:
         _AnnouncingServer(config, coordinator, _url(listener)).run(sockets=[listener])
 
@@ -44,7 +44,7 @@ class _AnnouncingServer(uvicorn.Server):
 
     async def main_loop(self) -> None:
         """Announces, then serves."""
-        out.print(f"API             {self._url}/docs", highlight=False, soft_wrap=True)
+        print(f"API             {self._url}/docs", flush=True)
         self._announce_dashboard()
         await super().main_loop()
 
@@ -53,10 +53,13 @@ class _AnnouncingServer(uvicorn.Server):
         if dashboard is None:
             asyncio.get_running_loop().call_later(0.2, self._announce_dashboard)
         else:
-            out.print(f"Dask dashboard  {dashboard}", highlight=False, soft_wrap=True)
+            print(f"Dask dashboard  {dashboard}", flush=True)
 
 
-def _bind(host: str, port: int) -> socket.socket:
+def bind(host: str, port: int) -> socket.socket:
+    """A socket to listen on; port 0 is a free one. Raises OSError."""
+    # The protocol is named, and not left 0, because asyncio turns Nagle's algorithm off only where it
+    # reads TCP there; otherwise every answer waits for a delayed acknowledgement, 40 ms.
     family, kind, protocol, _, address = socket.getaddrinfo(
         host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )[0]

@@ -10,8 +10,8 @@ from sweeps.coordinator import Coordinator, SweepStatus
 
 from service.deps import CoordinatorDep, SettingsDep, SweepId
 from service.errors import InvalidQuery, PayloadTooLarge
-from service.examples import SPEC_EXAMPLES
 from service.models import Estimate, FieldProblem, Links, Problem, State, SweepInfo, SweepPage
+from service.openapi import SPEC_EXAMPLES, spec_schema
 from service.settings import Settings
 from sweeps.document import read_json
 from sweeps.errors import Problem as SpecProblem
@@ -31,7 +31,7 @@ _BODY = {
     "requestBody": {
         "required": True,
         "description": "The spec of a sweep, as JSON.",
-        "content": {"application/json": {"schema": SweepSpec.model_json_schema(), "examples": SPEC_EXAMPLES}},
+        "content": {"application/json": {"schema": spec_schema(), "examples": SPEC_EXAMPLES}},
     }
 }
 

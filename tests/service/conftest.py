@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ from sweeps.coordinator import Coordinator
 
 from service.app import create_app
 from service.client import Client, Sweep
+from service.server import bind
 from service.settings import Settings
 
 Serve = Callable[..., AbstractContextManager[str]]
@@ -35,7 +35,7 @@ _SMALL: dict[str, Any] = {
 
 @contextmanager
 def _served(app: Any, port: int = 0) -> Iterator[str]:
-    listener = socket.create_server(("127.0.0.1", port))
+    listener = bind("127.0.0.1", port)
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=3))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()

@@ -70,12 +70,12 @@ def test_the_same_spec_again_is_the_same_sweep(rqf: Rqf, sweep: Sweep, small_spe
 def test_query(rqf: Rqf, sweep: Sweep) -> None:
     selectors = ("var=collapse", "dimension=8", "bias=0.05:", "time=1.9", "method=nearest")
     lines = rqf("query", sweep.id, *selectors, "--csv").splitlines()
-    assert lines[0].startswith("dimension,bias,tokens,time")
+    assert lines[0] == "dimension,bias,tokens,time,collapse"
     assert [line.split(",")[:4] for line in lines[1:]] == [["8", "0.1", "2", "2.0"], ["8", "1.0", "2", "2.0"]]
     document = json.loads(rqf("query", sweep.id, *selectors, "--json"))
     assert document["coords"]["bias"]["data"] == [0.1, 1.0]
     table = rqf("query", sweep.id, *selectors).splitlines()
-    assert table[0].split()[:4] == ["dimension", "bias", "tokens", "time"]
+    assert table[0].split() == ["dimension", "bias", "tokens", "time", "collapse"]
     assert len(table) == 3
     rqf("query", sweep.id, "dimension=9", code=2)
     assert "one of 3, 8" in rqf.err
