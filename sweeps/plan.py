@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 
 from rqf_engine import NUMERICS_VERSION
-from rqf_engine.errors import InvalidParameter
+from rqf_engine.errors import InvalidParameter, UnsupportedModel
 from rqf_engine.integrate import (
+    Integrator,
     block_size,
     check_supported,
     choose_integrator,
@@ -57,7 +58,7 @@ class Cell:
     model: Model
     times: tuple[float, ...]
     step: float
-    integrator: str
+    integrator: Integrator
     tolerance: float
     seed: int
 
@@ -221,7 +222,9 @@ def _cells(spec: SweepSpec, axes: dict[str, tuple[Any, ...]], times: tuple[float
     return tuple(cells)
 
 
-def _scheme(spec: SweepSpec, model: Model, times: Sequence[float]) -> tuple[str, float]:
+def _scheme(spec: SweepSpec, model: Model, times: Sequence[float]) -> tuple[Integrator, float]:
+    if spec.integrator == "layers":
+        raise UnsupportedModel("integrator", spec.integrator, "auto, frame or ambient in this version")
     integrator = choose_integrator(model) if spec.integrator == "auto" else spec.integrator
     check_supported(model, integrator)
     step = choose_step(model, times, integrator) if spec.step == "auto" else spec.step

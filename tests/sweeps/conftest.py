@@ -1,0 +1,71 @@
+"""A small sweep, the example's spec, and moments drawn from known laws instead of simulated."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from rqf_engine.moments import COLUMNS, OVERLAP_BINS, WIDTH
+from sweeps.plan import Plan, make_plan
+from sweeps.spec import SweepSpec, parse_spec
+
+_EXAMPLE = Path(__file__).parents[2] / "examples" / "phase_diagram.json"
+
+
+@pytest.fixture
+def example() -> dict[str, Any]:
+    """The spec of the README's phase diagram, as read from JSON."""
+    data: dict[str, Any] = json.loads(_EXAMPLE.read_text())
+    return data
+
+
+@pytest.fixture
+def small_spec() -> SweepSpec:
+    return parse_spec(
+        {
+            "dimension": [3, 64],
+            "bias": {"start": 0.02, "stop": 1.0, "num": 9, "spacing": "log", "include": [0]},
+            "tokens": [2, 4],
+            "times": [0.5, 5, 10],
+            "realizations": 1500,
+        }
+    )
+
+
+@pytest.fixture
+def small_plan(small_spec: SweepSpec) -> Plan:
+    return make_plan(small_spec)
+
+
+@pytest.fixture
+def drawn_moments(small_plan: Plan) -> NDArray[np.float64]:
+    """Moments of 1500 realisations whose Φ follows 1 − exp(−γ t √n) and of which a share exp(−t) is loose."""
+    generator = np.random.default_rng(20)
+    count = 1500
+    moments = np.zeros((*small_plan.shape, len(small_plan.times), WIDTH))
+    times = np.array(small_plan.times)
+    for cell in small_plan.cells:
+        phi = 1 - np.exp(-cell.model.bias * times * cell.model.dimension**0.5)
+        floor = 2.0 ** (1 - cell.model.tokens)
+        one = (floor + (1 - floor) * phi) * (1 - np.exp(-times))
+        shares = np.stack([one, 1 - np.exp(-times) - one, np.exp(-times)], axis=-1)
+        drawn = generator.multinomial(count, np.clip(shares, 0, 1))
+        row = moments[cell.position]
+        row[:, COLUMNS.index("count")] = count
+        row[:, COLUMNS.index("one")] = drawn[:, 0]
+        row[:, COLUMNS.index("two")] = drawn[:, 1]
+        overlaps = generator.uniform(-1, 1, (count, len(times)))
+        row[:, COLUMNS.index("overlap")] = overlaps.sum(axis=0)
+        row[:, COLUMNS.index("overlap_squared")] = (overlaps**2).sum(axis=0)
+        row[:, COLUMNS.index("squared_overlap")] = (overlaps**2).sum(axis=0)
+        row[:, COLUMNS.index("squared_overlap_squared")] = (overlaps**4).sum(axis=0)
+        row[:, COLUMNS.index("minority")] = 0.25 * drawn[:, 1]
+        row[:, len(COLUMNS) :] = generator.multinomial(
+            count, np.full(OVERLAP_BINS, 1 / OVERLAP_BINS), len(times)
+        )
+    return moments
