@@ -27,6 +27,7 @@ Format = Literal["png", "svg"]
 
 #: More panels than this would be too small to read; the axis is then thinned out evenly.
 _MAX_ROWS, _MAX_COLUMNS = 4, 5
+_MAX_CURVES = 8
 _DPI = 160
 _GREY = (0.80, 0.80, 0.80)
 _COLOURS = LinearSegmentedColormap.from_list(
@@ -68,16 +69,18 @@ def collapse(dataset: xr.Dataset, time: float | None = None) -> Figure:
         raise PlotError("the asymptotic law is known for bias noise without attention only")
     figure = Figure(figsize=(8.0, 5.6), dpi=_DPI, layout="constrained")
     axes = figure.subplots()
-    dimensions = data.dimension.values.tolist()
+    dimensions = _thinned(data.dimension, _MAX_CURVES)
     shades = colormaps["viridis"](np.linspace(0.0, 0.85, len(dimensions)))
     for dimension, shade in zip(dimensions, shades, strict=True):
         for tokens, marker in zip(_thinned(data.tokens, len(_MARKERS)), _MARKERS, strict=False):
             _draw_collapse(axes, data.sel(dimension=dimension, tokens=tokens), shade, marker)
-    x = np.geomspace(1e-2, 30, 200)
+    scaled = math.log(2) * data.bias / data.predicted_critical_bias
+    left, right = min(0.5 * float(scaled.min()), 0.1), max(min(2 * float(scaled.max()), 30.0), 3.0)
+    x = np.geomspace(left, right, 200)
     axes.plot(
         x, 1 - np.exp(-x), color=_INK, linewidth=1.5, zorder=1, label=r"$1-e^{-x}$  (limit of late times)"
     )
-    axes.set(xscale="log", xlim=(1e-2, 30), ylim=(-0.1, 1.05))
+    axes.set(xscale="log", xlim=(left, right), ylim=(-0.1, 1.05))
     axes.set_xlabel(
         r"bias strength on its own scale,  $x=\gamma t\,/\,[\frac{\pi}{4}B(\frac{n-1}{2},\frac{1}{2})]$"
     )
