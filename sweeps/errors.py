@@ -5,6 +5,8 @@ SweepsError
 │   └── TooLarge     the spec is well formed but exceeds a limit
 ├── UnknownSweep     no sweep has this id
 ├── Conflict         the sweep's state forbids the action
+├── StoreInUse       another process owns the store
+├── ClusterLost      the Dask cluster does not answer
 └── PlotError        the dataset has nothing that the figure shows
 """
 
@@ -66,6 +68,18 @@ class Conflict(SweepsError):
     def __init__(self, id: str, state: str, action: str) -> None:
         super().__init__(f"sweep {id} is {state}: cannot {action} it")
         self.id, self.state, self.action = id, state, action
+
+
+class StoreInUse(SweepsError):
+    """The store at ``path`` belongs to ``owner``, a process that is still running."""
+
+    def __init__(self, path: str, owner: str) -> None:
+        super().__init__(f"the data directory {path} is in use by {owner}: stop it, or set RQF_DATA")
+        self.path, self.owner = path, owner
+
+
+class ClusterLost(SweepsError):
+    """The Dask cluster does not answer; what was handed to it must be handed out again."""
 
 
 class PlotError(SweepsError, ValueError):

@@ -1,0 +1,153 @@
+"""Hands tasks to a Dask cluster and says how they ended. The only user of distributed.
+
+Dask is disposable here: nothing that matters is kept in it, and whatever it loses is handed out again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import dask
+from distributed import Client, Future, LocalCluster, Worker, WorkerPlugin
+
+from sweeps.errors import ClusterLost
+from sweeps.status import ClusterInfo, WorkerInfo
+from sweeps.tasks import TaskReport, warm_up
+
+log = logging.getLogger(__name__)
+
+_CONNECT_SECONDS = 10
+_CLOSE_SECONDS = 5
+#: Niceness of embedded workers: the service they share a machine with keeps answering at once.
+_NICENESS = 10
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a task ended: with a report, with an error, or, with neither, lost with its scheduler."""
+
+    report: TaskReport | None = None
+    error: str | None = None
+
+
+class Executor:
+    """A connection to the scheduler at ``scheduler``, or to an embedded cluster of ``workers`` processes.
+
+    ``done`` is called with a task's key, in a thread of Dask's, whenever a task has ended.
+    """
+
+    def __init__(self, scheduler: str | None, workers: int | None, done: Callable[[str], None]) -> None:
+        self._done = done
+        self._futures: dict[str, Future] = {}
+        self._cluster = None if scheduler else _embedded_cluster(workers or os.cpu_count() or 1)
+        try:
+            self._client = Client(
+                scheduler or self._cluster, timeout=_CONNECT_SECONDS, set_as_default=False, name="rqf-service"
+            )
+            self._client.register_plugin(_Prepare(_NICENESS if self._cluster else 0), name="rqf-prepare")
+        except (OSError, TimeoutError) as error:
+            if self._cluster is not None:
+                self._cluster.close(timeout=_CLOSE_SECONDS)
+            raise ClusterLost(f"cannot reach the Dask scheduler {scheduler}: {error}") from error
+
+    @property
+    def alive(self) -> bool:
+        """Whether the scheduler can be talked to."""
+        return bool(self._client.status == "running")
+
+    def submit(self, key: str, priority: int, function: Callable[..., TaskReport], *args: object) -> None:
+        """Hand out a task; ``key`` must never have been used before."""
+        future = self._client.submit(function, *args, key=key, pure=False, priority=priority)
+        self._futures[key] = future
+        future.add_done_callback(lambda ended: self._done(ended.key))
+
+    def collect(self, key: str) -> Outcome | None:
+        """How the task ended, once ``done`` was called with its key; None if it was dropped before."""
+        future = self._futures.pop(key, None)
+        if future is None:
+            return None
+        if future.status == "finished":
+            try:
+                return Outcome(report=future.result(timeout=_CONNECT_SECONDS))
+            except Exception as error:
+                # The result died with its worker after the task had ended: the store knows what was done.
+                log.info("the result of %s is lost: %s", key, error)
+                return Outcome()
+        if future.status == "error":
+            return Outcome(error=_describe(future))
+        return Outcome()
+
+    def drop(self, keys: list[str]) -> None:
+        """Forget tasks: those that wait do not start, and those that run end unheard."""
+        futures = [self._futures.pop(key) for key in keys if key in self._futures]
+        if futures and self.alive:
+            with contextlib.suppress(OSError, TimeoutError):
+                self._client.cancel(futures, force=True)
+
+    def info(self) -> ClusterInfo:
+        """The cluster as it is now. Raises ClusterLost."""
+        try:
+            known = self._client.scheduler_info(n_workers=-1)
+            dashboard = self._client.dashboard_link
+        except (OSError, TimeoutError, ValueError) as error:
+            raise ClusterLost(f"the Dask scheduler does not answer: {error}") from error
+        workers = tuple(
+            WorkerInfo(
+                str(worker["name"]),
+                address,
+                worker["nthreads"],
+                int(worker["metrics"].get("memory", 0)),
+                int(worker["memory_limit"] or 0),
+            )
+            for address, worker in known["workers"].items()
+        )
+        return ClusterInfo(
+            known["address"],
+            dashboard or None,
+            workers,
+            sum(worker.threads for worker in workers),
+            sum(worker.memory_limit_bytes for worker in workers),
+        )
+
+    def close(self) -> None:
+        """Let go of the cluster; an embedded one ends."""
+        self.drop(list(self._futures))
+        with contextlib.suppress(OSError, TimeoutError):
+            self._client.close(timeout=_CLOSE_SECONDS)
+        if self._cluster is not None:
+            self._cluster.close(timeout=_CLOSE_SECONDS)
+
+
+class _Prepare(WorkerPlugin):
+    """Makes a worker ready: kernels compiled, and, where it shares the service's machine, nice."""
+
+    def __init__(self, niceness: int) -> None:
+        self._niceness = niceness
+
+    def setup(self, worker: Worker) -> None:
+        del worker
+        os.nice(self._niceness)
+        warm_up()
+
+
+def _embedded_cluster(workers: int) -> LocalCluster:
+    # One thread each: the kernels are compiled for one thread, and a killed worker takes one task along.
+    with dask.config.set({"distributed.scheduler.work-stealing": False}):
+        return LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            processes=True,
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",
+            silence_logs=logging.ERROR,
+        )
+
+
+def _describe(future: Future) -> str:
+    error: Any = future.exception(timeout=_CONNECT_SECONDS)
+    return f"{type(error).__name__}: {error}"

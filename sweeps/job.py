@@ -1,0 +1,156 @@
+"""One sweep being computed: which tasks are left, which cells are complete, what they measured."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from rqf_engine.moments import WIDTH, Moments
+from sweeps.overlay import TheoryRequest, TheoryValues, theory_requests
+from sweeps.plan import Block, Cell, Plan, group_into_tasks
+from sweeps.spec import SweepSpec
+from sweeps.status import Progress
+from sweeps.store import DatasetWriter, Store
+from sweeps.summary import summarise
+from sweeps.tasks import TaskReport, simulate, solve_theory
+
+_TASK_SECONDS = 1.0
+_ATTEMPTS = 3
+
+
+@dataclass
+class Task:
+    """Blocks to simulate, or one theory request to solve."""
+
+    blocks: tuple[Block, ...] = ()
+    request: TheoryRequest | None = None
+    failures: int = 0
+
+    def call(self, root: str, sweep: str) -> tuple[Callable[..., TaskReport], tuple[object, ...]]:
+        """The function that does it, and its arguments."""
+        if self.request is not None:
+            return solve_theory, (root, sweep, self.request)
+        return simulate, (root, sweep, self.blocks)
+
+
+class Job:
+    """What is left of a sweep, found by comparing its plan with the store."""
+
+    def __init__(self, spec: SweepSpec, plan: Plan, store: Store) -> None:
+        self.id = plan.sweep_id
+        self.outstanding: dict[str, Task] = {}
+        self.kernel_seconds = 0.0
+        self._spec, self._plan, self._store = spec, plan, store
+        self._moments = np.zeros((*plan.shape, len(plan.times), WIDTH))
+        self._theory: dict[TheoryRequest, TheoryValues] = {}
+        self._missing: dict[str, int] = {}
+        self._estimate = plan.estimate()
+        self._blocks_done = self._realizations = 0
+        self._seconds_done = 0.0
+        self._writer = DatasetWriter(store.dataset_path(self.id))
+        self._todo: deque[Task] = deque()
+        self._take_stock()
+        self._started = time.monotonic()
+        self._seconds_at_start = self._seconds_done
+
+    def _take_stock(self) -> None:
+        absent = []
+        for cell in self._plan.cells:
+            stored: dict[bool, list[Block]] = {True: [], False: []}
+            for block in self._plan.blocks_of(cell):
+                stored[self._store.has_block(block)].append(block)
+            self._missing[cell.id] = len(stored[False])
+            self._count(stored[True])
+            absent += stored[False] or self._load(cell)
+        # Theory first: the overlay is then there from the first cell on.
+        self._todo.extend(Task(request=request) for request in theory_requests(self._plan))
+        self._todo.extend(Task(blocks) for blocks in group_into_tasks(absent, _TASK_SECONDS))
+
+    def _count(self, blocks: Iterable[Block], sign: int = 1) -> None:
+        for block in blocks:
+            self._blocks_done += sign
+            self._realizations += sign * block.size
+            self._seconds_done += sign * block.seconds
+
+    def _load(self, cell: Cell) -> list[Block]:
+        """Take a cell's moments from the store, in block order; what proves damaged is missing again."""
+        blocks = list(self._plan.blocks_of(cell))
+        found = [self._store.read_block(block) for block in blocks]
+        damaged = [block for block, moments in zip(blocks, found, strict=True) if moments is None]
+        self._count(damaged, sign=-1)
+        self._missing[cell.id] = len(damaged)
+        if not damaged:
+            total = sum((m for m in found if m is not None), Moments.zeros(len(cell.times)))
+            self._moments[cell.position] = total.values
+        return damaged
+
+    def next_task(self) -> Task | None:
+        """The next task to hand out; None when all are out."""
+        return self._todo.popleft() if self._todo else None
+
+    def complete(self, task: Task) -> None:
+        """Account for a task whose results are in the store."""
+        if task.request is not None:
+            values = self._store.read_theory(task.request)
+            if values is None:
+                self._todo.append(task)
+            else:
+                self._theory[task.request] = values
+            return
+        again: list[Block] = []
+        for block in task.blocks:
+            self._missing[block.cell.id] -= 1
+        self._count(task.blocks)
+        for cell in {block.cell.id: block.cell for block in task.blocks}.values():
+            if self._missing[cell.id] == 0:
+                again += self._load(cell)
+        self._todo.extend(Task(blocks) for blocks in group_into_tasks(again, _TASK_SECONDS))
+
+    def retry(self, task: Task, failed: bool) -> bool:
+        """Queue a task again; False if it has now failed too often."""
+        task.failures += failed
+        if task.failures >= _ATTEMPTS:
+            return False
+        self._todo.appendleft(task)
+        return True
+
+    @property
+    def done(self) -> bool:
+        """Whether everything is in the store."""
+        return not self._todo and not self.outstanding
+
+    def progress(self) -> Progress:
+        """How far the sweep is; the time to go by the cost model and this run's speed so far."""
+        total = self._estimate.cpu_seconds
+        fraction = 1.0 if self.done else min(self._seconds_done / total, 1.0)
+        earned = self._seconds_done - self._seconds_at_start
+        elapsed = time.monotonic() - self._started
+        eta = (total - self._seconds_done) * elapsed / earned if earned > 0 else None
+        return Progress(
+            blocks_done=self._blocks_done,
+            blocks_total=self._estimate.blocks,
+            cells_done=sum(missing == 0 for missing in self._missing.values()),
+            cells_total=self._estimate.cells,
+            realizations=self._realizations,
+            fraction=fraction,
+            eta_seconds=0.0 if self.done else eta,
+        )
+
+    def publish(self, attrs: Mapping[str, Any]) -> None:
+        """Bring the dataset that readers see up to date."""
+        self._writer.write(self.dataset(attrs))
+
+    def dataset(self, attrs: Mapping[str, Any]) -> xr.Dataset:
+        """The dataset of what is complete."""
+        return summarise(self._plan, self._spec, self._moments, self._theory, attrs)
+
+    def new_key(self, nonce: str, counter: itertools.count[int]) -> str:
+        """A task key never used before; its prefix tells the sweep on the Dask dashboard."""
+        return f"sweep_{self.id}-{nonce}_{next(counter)}"

@@ -1,0 +1,60 @@
+"""What is told about a sweep and about the cluster."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sweeps.state import State
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a sweep is. ``fraction`` of its estimated cost in 0…1; ``eta_seconds`` None when unknown."""
+
+    blocks_done: int = 0
+    blocks_total: int = 0
+    cells_done: int = 0
+    cells_total: int = 0
+    realizations: int = 0
+    fraction: float = 0.0
+    eta_seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class SweepStatus:
+    """A sweep as users see it; times are UTC."""
+
+    id: str
+    name: str
+    labels: dict[str, str]
+    state: State
+    progress: Progress
+    created: datetime
+    started: datetime | None
+    finished: datetime | None
+    error: str | None
+    spec: dict[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class WorkerInfo:
+    """One Dask worker; memory in bytes."""
+
+    name: str
+    address: str
+    threads: int
+    memory_bytes: int
+    memory_limit_bytes: int
+
+
+@dataclass(frozen=True)
+class ClusterInfo:
+    """The Dask cluster; ``scheduler`` None while there is no connection."""
+
+    scheduler: str | None = None
+    dashboard: str | None = None
+    workers: tuple[WorkerInfo, ...] = ()
+    threads: int = 0
+    memory_limit_bytes: int = 0
