@@ -14,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from rqf_engine.elementary import bits_of_float, inlined
+from rqf_engine.elementary import bits_of_float
+from rqf_engine.jit import inlined, kernel
+from rqf_engine.lanes import Lane
 
 _LIMIT = 9.0
 _INTERVALS = 512
@@ -26,13 +28,14 @@ _ROUND = 6755399441055744.0
 def _quantile(score: NDArray[np.float64], freedom: int) -> NDArray[np.float64]:
     below = special.gammaincinv(freedom / 2, special.ndtr(np.minimum(score, 0.0)))
     above = special.gammainccinv(freedom / 2, special.ndtr(-np.maximum(score, 0.0)))
-    return 2.0 * np.where(score < 0, below, above)
+    return np.asarray(2.0 * np.where(score < 0, below, above), dtype=np.float64)
 
 
 def _slope(score: NDArray[np.float64], value: NDArray[np.float64], freedom: int) -> NDArray[np.float64]:
     half = freedom / 2
     log_density = special.xlogy(half - 1, value / 2) - value / 2 - special.gammaln(half) - np.log(2)
-    return np.exp(-0.5 * score**2 - 0.5 * np.log(2 * np.pi) - log_density)
+    log_normal = -0.5 * score**2 - 0.5 * np.log(2 * np.pi)
+    return np.asarray(np.exp(log_normal - log_density), dtype=np.float64)
 
 
 @lru_cache(maxsize=2048)
@@ -52,16 +55,21 @@ def chi_square_table(freedom: int) -> NDArray[np.float64]:
 
 
 @inlined
-def chi_square(
-    score: float,
-    c0: NDArray[np.float64],
-    c1: NDArray[np.float64],
-    c2: NDArray[np.float64],
-    c3: NDArray[np.float64],
-) -> float:
-    """The variate that belongs to a normal ``score``, from the four rows of a table."""
+def _interpolate(score: float, c0: Lane, c1: Lane, c2: Lane, c3: Lane) -> float:
     x = min(max((score + _LIMIT) * _SCALE, 0.0), _LAST)
     shifted = (x - 0.5) + _ROUND
     interval = bits_of_float(shifted) & nb.uint64(0xFFFF)
     f = x - (shifted - _ROUND)
-    return max(c0[interval] + f * (c1[interval] + f * (c2[interval] + f * c3[interval])), 0.0)
+    value: float = c0[interval] + f * (c1[interval] + f * (c2[interval] + f * c3[interval]))
+    return max(value, 0.0)
+
+
+@kernel
+def chi_square(x: Lane, table: NDArray[np.float64]) -> None:
+    """Turn standard normal scores ``x`` into the χ² variates that belong to them, in place.
+
+    A loop of its own: table look-ups would keep the arithmetic around them from using vector instructions.
+    """
+    c0, c1, c2, c3 = table[0], table[1], table[2], table[3]
+    for r in range(x.size):
+        x[r] = _interpolate(x[r], c0, c1, c2, c3)

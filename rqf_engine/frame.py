@@ -18,12 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rqf_engine.chi_square import chi_square, chi_square_table
-from rqf_engine.elementary import kernel
 from rqf_engine.flows.boost import PAIR_NORMALS as BOOST_NORMALS
 from rqf_engine.flows.boost import boost_pair, boost_tokens
 from rqf_engine.flows.matrix_noise import PAIR_NORMALS as NOISE_NORMALS
 from rqf_engine.flows.matrix_noise import matrix_noise_pair, matrix_noise_tokens
 from rqf_engine.generator import next_rows, normal_buffer, seed_states
+from rqf_engine.jit import kernel
 from rqf_engine.lanes import Lane, normalize_columns
 from rqf_engine.model import Model
 from rqf_engine.moments import Moments
@@ -31,7 +31,6 @@ from rqf_engine.observables import RECORD_ROWS, add_pair, finish_record, start_r
 from rqf_engine.schedule import Schedule
 
 _PAIR_LANES = 128
-_PAIR_GROUP = BOOST_NORMALS + NOISE_NORMALS
 _MERGED_SINE = 1e-12
 _STEPS_BETWEEN_CHECKS = 8
 #: Coordinates below this are rounding errors of the others, which are of order one.
@@ -52,9 +51,10 @@ def _simulate_pair(
     moments = Moments.zeros(schedule.counts.size).values
     start_table = chi_square_table(model.dimension - 1)
     table = chi_square_table(model.dimension - 2)
+    group = NOISE_NORMALS + BOOST_NORMALS if model.bias > 0 else NOISE_NORMALS
     for first in range(0, states.shape[1], _PAIR_LANES):
         state = np.ascontiguousarray(states[:, first : first + _PAIR_LANES])
-        normals = normal_buffer(_PAIR_GROUP, state.shape[1])
+        normals = normal_buffer(group, state.shape[1])
         _pair_kernel(
             schedule.counts,
             schedule.lengths,
@@ -62,6 +62,7 @@ def _simulate_pair(
             tolerance,
             start_table,
             table,
+            group,
             state,
             normals,
             moments,
@@ -70,9 +71,10 @@ def _simulate_pair(
 
 
 @kernel
-def _start_pair(cotangent: Lane, z0: Lane, z1: Lane, c0: Lane, c1: Lane, c2: Lane, c3: Lane) -> None:
+def _start_pair(cotangent: Lane, z0: Lane, z1: Lane, table: NDArray[np.float64]) -> None:
+    chi_square(z1, table)
     for r in range(cotangent.size):
-        cotangent[r] = z0[r] / math.sqrt(max(chi_square(z1[r], c0, c1, c2, c3), 1e-200))
+        cotangent[r] = z0[r] / math.sqrt(max(z1[r], 1e-200))
 
 
 @kernel
@@ -103,10 +105,12 @@ def _pair_kernel(
     tolerance: float,
     start: NDArray[np.float64],
     table: NDArray[np.float64],
+    group: int,
     state: NDArray[np.uint64],
     normals: NDArray[np.float64],
     moments: NDArray[np.float64],
 ) -> None:
+    """Each step takes ``group`` rows of ``normals``: two for the matrix noise, then those of the boost."""
     lanes = state.shape[1]
     cotangent = np.empty(lanes)
     work = np.empty((RECORD_ROWS, lanes))
@@ -114,30 +118,21 @@ def _pair_kernel(
     plus = np.empty(lanes)
     finite = np.empty(lanes, np.bool_)
     cursor = np.full(1, normals.shape[0])
-    row = next_rows(state, normals, cursor, _PAIR_GROUP)
-    _start_pair(cotangent, normals[row], normals[row + 1], start[0], start[1], start[2], start[3])
+    row = next_rows(state, normals, cursor, group)
+    _start_pair(cotangent, normals[row], normals[row + 1], start)
     merged = False
     for time in range(counts.size):
         s = bias * bias * lengths[time]
         for step in range(counts[time] + 1):
             if merged:
                 break
-            row = next_rows(state, normals, cursor, _PAIR_GROUP)
+            row = next_rows(state, normals, cursor, group)
             edge = step == 0 or step == counts[time]
             if bias > 0.0:
-                boost_pair(
-                    cotangent,
-                    normals[row],
-                    normals[row + 1],
-                    normals[row + 2],
-                    table[0],
-                    table[1],
-                    table[2],
-                    table[3],
-                    0.5 * s if edge else s,
-                )
+                length = 0.5 * s if edge else s
+                boost_pair(cotangent, normals[row + 2], normals[row + 3], normals[row + 4], table, length)
             if step < counts[time]:
-                matrix_noise_pair(cotangent, normals[row + 3], normals[row + 4], lengths[time])
+                matrix_noise_pair(cotangent, normals[row], normals[row + 1], lengths[time])
             if step % _STEPS_BETWEEN_CHECKS == 0:
                 merged = _pair_merged(cotangent, bias == 0.0)
         _pair_overlaps(cotangent, minus, plus, finite)
@@ -173,9 +168,10 @@ def _simulate_tokens(
 
 
 @kernel
-def _start_diagonal(x: Lane, z: Lane, c0: Lane, c1: Lane, c2: Lane, c3: Lane) -> None:
+def _start_diagonal(x: Lane, z: Lane, table: NDArray[np.float64]) -> None:
+    chi_square(z, table)
     for r in range(x.size):
-        x[r] = math.sqrt(max(chi_square(z[r], c0, c1, c2, c3), 1e-200))
+        x[r] = math.sqrt(max(z[r], 1e-200))
 
 
 @kernel
@@ -189,9 +185,8 @@ def _start_tokens(
 ) -> None:
     """Independent uniform tokens: Bartlett's law of the triangular factor of a Gaussian matrix."""
     for i in range(coordinates.shape[0]):
-        table = tables[i]
         row = next_rows(state, normals, cursor, 1)
-        _start_diagonal(coordinates[i, i], normals[row], table[0], table[1], table[2], table[3])
+        _start_diagonal(coordinates[i, i], normals[row], tables[i])
         for token in range(i + 1, coordinates.shape[1]):
             row = next_rows(state, normals, cursor, 1)
             coordinates[i, token, :] = normals[row]
@@ -237,6 +232,30 @@ def _tokens_merged(coordinates: NDArray[np.float64], antipodal_too: bool, sine: 
             if not (sine[r] < _MERGED_SINE**2) or (opposite and not antipodal_too):
                 return False
     return True
+
+
+@kernel
+def _record_tokens(
+    coordinates: NDArray[np.float64],
+    tolerance: float,
+    work: NDArray[np.float64],
+    minus: Lane,
+    plus: Lane,
+    finite: NDArray[np.bool_],
+    row: Lane,
+) -> None:
+    """Add all realisations to the moments' ``row``; the other arrays are scratch."""
+    tokens = coordinates.shape[1]
+    _all_finite(coordinates, finite)
+    start_record(work)
+    for j in range(tokens):
+        for i in range(j):
+            minus[:] = 0.0
+            plus[:] = 0.0
+            for axis in range(min(j + 1, coordinates.shape[0])):
+                _squared_distances(coordinates[axis, i], coordinates[axis, j], minus, plus)
+            add_pair(minus, plus, i == 0, finite, work, row)
+    finish_record(tokens, tolerance, finite, work, row)
 
 
 @kernel
@@ -292,13 +311,4 @@ def _tokens_kernel(
                 while rank > 2 and _negligible(coordinates[rank - 1, rank - 1 :]):
                     rank -= 1
                 merged = _tokens_merged(coordinates[:rank], bias == 0.0, work[0])
-        _all_finite(coordinates[:rank], finite)
-        start_record(work)
-        for j in range(tokens):
-            for i in range(j):
-                minus[:] = 0.0
-                plus[:] = 0.0
-                for axis in range(min(j + 1, rank)):
-                    _squared_distances(coordinates[axis, i], coordinates[axis, j], minus, plus)
-                add_pair(minus, plus, i == 0, finite, work, moments[time])
-        finish_record(tokens, tolerance, finite, work, moments[time])
+        _record_tokens(coordinates[:rank], tolerance, work, minus, plus, finite, moments[time])

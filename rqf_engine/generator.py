@@ -1,9 +1,9 @@
 """Standard normals for the kernels: one xoshiro256++ generator per realisation, then Box–Muller.
 
 xoshiro256++ is Blackman & Vigna, "Scrambled linear pseudorandom number generators", ACM TOMS 47(4), 2021.
-Every realisation has a generator of its own, seeded from a NumPy SeedSequence the way NumPy spawns
-independent streams: with 256-bit states the chance that any two of 10^9 streams of 2^50 numbers overlap
-is below 2^-140. The generators lie side by side, so that drawing vectorises over realisations.
+Every realisation has a generator of its own, whose 256-bit state is drawn from a generator of another
+kind, as its authors advise; were the states uniform, the chance that any two of 10^9 streams of 2^50
+numbers overlap would be below 2^-140. They lie side by side, so that drawing vectorises over realisations.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
-from rqf_engine.elementary import bits_of_float, float_from_bits, inlined, kernel, log
+from rqf_engine.elementary import bits_of_float, float_from_bits, log
+from rqf_engine.jit import inlined, kernel
 
 _ONE = 0x3FF0000000000000
 _SIGN = 0x8000000000000000
@@ -22,11 +23,12 @@ _SIGN = 0x8000000000000000
 
 def seed_states(seed: np.random.SeedSequence, realizations: int) -> NDArray[np.uint64]:
     """Initial states, uint64 (4, realizations); a longer array continues a shorter one's columns."""
-    return np.ascontiguousarray(seed.generate_state(4 * realizations, np.uint64).reshape(realizations, 4).T)
+    words = np.random.PCG64DXSM(seed).random_raw(4 * realizations)
+    return np.ascontiguousarray(words.reshape(realizations, 4).T)
 
 
 @inlined
-def _rotate(x: int, k: int) -> int:
+def _rotate(x: np.uint64, k: int) -> np.uint64:
     return (x << nb.uint64(k)) | (x >> nb.uint64(64 - k))
 
 
@@ -130,7 +132,7 @@ def next_rows(
     ``cursor`` (1,) holds the first unused row; start it at the number of rows. One buffer serves one size
     of group.
     """
-    row = cursor[0]
+    row: int = cursor[0]
     if row >= normals.shape[0]:
         fill_normals(state, normals)
         row = 0

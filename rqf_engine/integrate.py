@@ -34,8 +34,8 @@ def simulate_block(
     """Simulate ``realizations`` independent realisations and reduce them to moments at ``times``.
 
     times: strictly increasing, > 0. step: the largest time step h > 0. tolerance ε in (0, π/2), radians.
-    The same arguments give the same bits on every machine. Raises InvalidParameter, and UnsupportedModel
-    for a model that this version does not simulate.
+    The same arguments give the same bits, with the same NumPy and SciPy on the same kind of processor.
+    Raises InvalidParameter, and UnsupportedModel for a model that this version does not simulate.
     """
     check_supported(model, integrator)
     if not 0 < tolerance < math.pi / 2:
@@ -64,8 +64,8 @@ def check_supported(model: Model, integrator: Integrator) -> None:
         raise InvalidParameter("dimension", model.dimension, takes)
 
 
-def choose_integrator(model: Model) -> Integrator:
-    """The frame scheme: it is exact for every model of this version and cheaper at every dimension."""
+def choose_integrator(model: Model) -> Integrator:  # noqa: ARG001 - the choice is the model's, as it widens
+    """The frame scheme: it simulates every model of this version, and at a cost that does not know n."""
     return "frame"
 
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from rqf_engine.elementary import kernel
+from rqf_engine.jit import kernel
 
 Lane = NDArray[np.float64]
 

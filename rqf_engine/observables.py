@@ -11,7 +11,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from rqf_engine.elementary import kernel
+from rqf_engine.jit import kernel
 from rqf_engine.lanes import Lane
 from rqf_engine.moments import COLUMNS, OVERLAP_BINS
 

@@ -24,8 +24,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rqf_engine.chi_square import chi_square
-from rqf_engine.elementary import exp, inlined, kernel
+from rqf_engine.elementary import exp
 from rqf_engine.generator import next_rows
+from rqf_engine.jit import inlined, kernel
 from rqf_engine.lanes import Lane, add_product, add_square, givens, invert_root, rotate, scale
 
 #: Normals that a step for a pair consumes.
@@ -36,31 +37,24 @@ _SMALLEST = 1e-300
 
 @inlined
 def _cosh_rapidity(squared_length: float, rate: float) -> float:
-    return exp(min(rate * squared_length, _LARGEST_RAPIDITY))
+    cosh: float = exp(min(rate * squared_length, _LARGEST_RAPIDITY))
+    return cosh
 
 
 @kernel
-def boost_pair(
-    cotangent: Lane,
-    z0: Lane,
-    z1: Lane,
-    z2: Lane,
-    c0: Lane,
-    c1: Lane,
-    c2: Lane,
-    c3: Lane,
-    s: float,
-) -> None:
-    """Advance the cotangent of two tokens' angle by s = γ²h; c0…c3 is the χ² table for n−2.
+def boost_pair(cotangent: Lane, z0: Lane, z1: Lane, z2: Lane, table: NDArray[np.float64], s: float) -> None:
+    """Advance the cotangent of two tokens' angle by s = γ²h; ``table`` is the χ² table for n−2.
 
-    z0, z1 are the components of g along the tokens' plane, z2 the score of what is left of |g|². With
+    z0, z1 are the components of g along the tokens' plane, z2 the score of what is left of |g|², which
+    takes its place. With
     w = 1 − x·y and p = 1 + x·y both kept, neither nearly parallel nor nearly antipodal tokens lose digits.
     """
     rate = 0.5 * (1.0 - math.exp(-s))
+    chi_square(z2, table)
     for r in range(cotangent.size):
         g0 = z0[r]
         g1 = z1[r]
-        squared = g0 * g0 + g1 * g1 + chi_square(z2[r], c0, c1, c2, c3)
+        squared = g0 * g0 + g1 * g1 + z2[r]
         cosh = _cosh_rapidity(squared, rate)
         sinh = math.sqrt(cosh * cosh - 1.0)
         v = cotangent[r]
@@ -80,10 +74,9 @@ def boost_pair(
 
 
 @kernel
-def _out_of_frame(length: Lane, squared: Lane, z: Lane, c0: Lane, c1: Lane, c2: Lane, c3: Lane) -> None:
-    for r in range(z.size):
-        squared[r] = chi_square(z[r], c0, c1, c2, c3)
-        length[r] = math.sqrt(squared[r])
+def _square_root(root: Lane, x: Lane) -> None:
+    for r in range(x.size):
+        root[r] = math.sqrt(x[r])
 
 
 @kernel
@@ -115,7 +108,9 @@ def _draw_direction(
     rank = direction.shape[0] - 1
     squared = work[2]
     row = next_rows(state, normals, cursor, 1)
-    _out_of_frame(direction[rank], squared, normals[row], table[0], table[1], table[2], table[3])
+    squared[:] = normals[row]
+    chi_square(squared, table)
+    _square_root(direction[rank], squared)
     for i in range(rank):
         row = next_rows(state, normals, cursor, 1)
         direction[i, :] = normals[row]
@@ -164,5 +159,6 @@ def boost_tokens(
         add_product(coordinates[0, token], direction[0], shift[token])
     for i in range(rank):
         givens(coordinates[i, i], coordinates[i + 1, i], cosine, sine)
+        coordinates[i + 1, i, :] = 0.0
         for token in range(i + 1, tokens):
             rotate(coordinates[i, token], coordinates[i + 1, token], cosine, sine)

@@ -1,6 +1,6 @@
 """Matrix noise: the flow of dx = P_x ∘ dQ x, in the frame.
 
-Interpretation: Stratonovich, τ = 1; another τ is the same flow at the clock t(1+τ)/2 (physics: E[dQ x (dQ y)ᵀ]
+Interpretation: Stratonovich, τ = 1; another τ is the same flow at the clock t(1+τ)/2 (E[dQ x (dQ y)ᵀ]
 differs by a common rotation). Over a step h the tokens' span V goes to K T with T upper triangular, and
 the law of T depends neither on V nor on the dimension n. T is the value at time h of a Brownian motion
 on the upper triangular matrices: log T_jj is a Brownian motion with drift −2(j−1) and variance 2 (up to a
@@ -22,8 +22,9 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from rqf_engine.elementary import exp, inlined, kernel
+from rqf_engine.elementary import exp
 from rqf_engine.generator import next_rows
+from rqf_engine.jit import inlined, kernel
 from rqf_engine.lanes import Lane, add_product, normalize_columns, scale
 
 #: Normals that a step for a pair consumes.

@@ -20,9 +20,10 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from scipy.special import exprel
+
+from rqf_engine.jit import kernel
 
 Array = NDArray[np.float64]
 
@@ -153,7 +154,7 @@ def _schedule(times: Array, ratio: float) -> tuple[Array, NDArray[np.int64]]:
     return np.diff(grid), 1 + np.cumsum(counts)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _run(
     right: Array,
     left: Array,
@@ -175,7 +176,7 @@ def _run(
     return out
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _step(right: Array, left: Array, f: Array, step: float, weights: Array) -> None:
     """One step of f, in place. The elimination never subtracts: exact to rounding however stiff the chain."""
     cells = right.size
