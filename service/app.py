@@ -2,34 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from importlib.metadata import version
 
 import anyio
-from anyio.to_thread import run_sync
 from fastapi import APIRouter, Depends, FastAPI
-from sweeps.coordinator import Coordinator
 
 from service import errors
 from service.deps import require_token
 from service.models import Problem
 from service.routes import cluster, data, health, plots, sweeps, theory, zarr
 from service.settings import Settings
-from service.version import VERSION
+from sweeps.coordinator import Coordinator
 
 
 def create_app(settings: Settings, coordinator: Coordinator) -> FastAPI:
-    """The REST service over ``coordinator``, which it starts and stops with itself."""
+    """The REST service over ``coordinator``, which the caller starts before and stops after serving."""
     app = FastAPI(
         title="Random Quadratic Form sweeps",
         summary="Distributed parameter sweeps of tokens on a sphere under common noise.",
-        version=VERSION,
-        lifespan=_lifespan,
+        version=version("rqf-sweeps"),
         redirect_slashes=False,
         responses={"4XX": {"model": Problem, "description": "A problem, RFC 9457."}},
     )
     app.state.settings = settings
     app.state.coordinator = coordinator
+    app.state.drawing = anyio.CapacityLimiter(1)
+    app.state.solving = anyio.CapacityLimiter(1)
     errors.install(app)
     v1 = APIRouter(prefix="/v1", dependencies=[Depends(require_token)])
     for family in (sweeps, zarr, data, plots, theory, cluster):
@@ -37,15 +35,3 @@ def create_app(settings: Settings, coordinator: Coordinator) -> FastAPI:
     app.include_router(v1)
     app.include_router(health.router)
     return app
-
-
-@asynccontextmanager
-async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    app.state.drawing = anyio.CapacityLimiter(1)
-    app.state.solving = anyio.CapacityLimiter(1)
-    coordinator: Coordinator = app.state.coordinator
-    await run_sync(coordinator.start)
-    try:
-        yield
-    finally:
-        await run_sync(coordinator.stop)

@@ -73,9 +73,8 @@ def run(
     """Run a sweep here, with no service."""
     import os
 
-    from sweeps.local import run_local
-
     from service.console import progress_bar
+    from sweeps.local import run_local
 
     parsed = _read_spec(spec)
     with progress_bar(parsed.name or parsed.id) as show:

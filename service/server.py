@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 import socket
 
 import uvicorn
-from sweeps.coordinator import Coordinator
 
 from service.app import create_app
 from service.console import err
 from service.settings import Settings
+from sweeps.coordinator import Coordinator
 
 #: Seconds that requests under way are given when the service is told to stop.
 GRACE_SECONDS = 3
 
 
 def serve(settings: Settings) -> None:
-    """Serves until SIGTERM or Ctrl-C. Raises OSError where the address cannot be bound."""
+    """Serves until SIGTERM or Ctrl-C, which both end in KeyboardInterrupt once everything is stopped.
+
+    Raises OSError where the address cannot be bound, SweepsError where the coordinator cannot start.
+    """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    # The server raises the signal that ended it once more; by default SIGTERM would then kill the
+    # process before the coordinator is stopped.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if settings.exposed:
+        err.print("rqf: RQF_INSECURE is set: whoever reaches this address may use it", style="yellow")
     coordinator = Coordinator(settings)
     config = uvicorn.Config(
         create_app(settings, coordinator),
@@ -27,11 +36,12 @@ def serve(settings: Settings) -> None:
         access_log=False,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
-    if settings.exposed:
-        err.print("rqf: RQF_INSECURE is set: whoever reaches this address may use it", style="yellow")
-    listener = bind(settings.host, settings.port)
-    with listener:
-        _AnnouncingServer(config, coordinator, _url(listener)).run(sockets=[listener])
+    with bind(settings.host, settings.port) as listener:
+        coordinator.start()
+        try:
+            _AnnouncingServer(config, coordinator, _url(listener)).run(sockets=[listener])
+        finally:
+            coordinator.stop()
 
 
 class _AnnouncingServer(uvicorn.Server):
@@ -44,7 +54,7 @@ class _AnnouncingServer(uvicorn.Server):
 
     async def main_loop(self) -> None:
         """Announces, then serves."""
-        print(f"API             {self._url}/docs", flush=True)
+        print(f"API             {self._url}", flush=True)
         self._announce_dashboard()
         await super().main_loop()
 

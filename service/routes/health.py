@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 
 from rqf_engine import NUMERICS_VERSION
 from service.deps import CoordinatorDep
 from service.errors import NotReady
 from service.models import Health, Problem, Ready
-from service.version import VERSION
 
 router = APIRouter(tags=["health"])
 
 
 @router.get("/healthz")
-async def healthz() -> Health:
+async def healthz(request: Request) -> Health:
     """Liveness: answers at once, whatever else goes on."""
-    return Health(version=VERSION, numerics=NUMERICS_VERSION)
+    return Health(version=request.app.version, numerics=NUMERICS_VERSION)
 
 
 @router.get("/readyz", responses={503: {"model": Problem}})

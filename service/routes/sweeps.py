@@ -6,18 +6,19 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
-from sweeps.coordinator import Coordinator, SweepStatus
 
 from service.deps import CoordinatorDep, SettingsDep, SweepId
 from service.errors import InvalidQuery, PayloadTooLarge
 from service.models import Estimate, FieldProblem, Links, Problem, State, SweepInfo, SweepPage
 from service.openapi import SPEC_EXAMPLES, spec_schema
 from service.settings import Settings
+from sweeps.coordinator import Coordinator
 from sweeps.document import read_json
 from sweeps.errors import Problem as SpecProblem
 from sweeps.errors import SpecError, show
 from sweeps.plan import Limits, make_plan
 from sweeps.spec import SweepSpec, parse_spec
+from sweeps.status import SweepStatus
 
 router = APIRouter(prefix="/sweeps", tags=["sweeps"])
 

@@ -64,8 +64,13 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 @pytest.fixture(scope="session")
 def url(settings: Settings, serve: Serve) -> Iterator[str]:
     """Where the service answers."""
-    with serve(create_app(settings, Coordinator(settings))) as url:
-        yield url
+    coordinator = Coordinator(settings)
+    coordinator.start()
+    try:
+        with serve(create_app(settings, coordinator)) as url:
+            yield url
+    finally:
+        coordinator.stop()
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ import yaml
 
 from service.cli import main
 from service.client import Sweep
+from service.settings import Settings
 
 NOWHERE = "http://127.0.0.1:9"
 
@@ -148,6 +150,18 @@ def test_no_service(rqf: Rqf, monkeypatch: pytest.MonkeyPatch, command: str) -> 
 def test_serve_refuses_to_be_exposed(rqf: Rqf) -> None:
     rqf("serve", "--host", "0.0.0.0", "--port", "0", code=2)
     assert "RQF_TOKENS" in rqf.err
+
+
+def test_serve_leaves_a_store_that_is_in_use(
+    rqf: Rqf, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RQF_DATA", settings.data)
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        rqf("serve", "--port", "0", code=2)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert "in use" in rqf.err
 
 
 def test_help_is_quick_to_import() -> None:
