@@ -24,7 +24,7 @@ from rqf_engine.flows.matrix_noise import PAIR_NORMALS as NOISE_NORMALS
 from rqf_engine.flows.matrix_noise import matrix_noise_pair, matrix_noise_tokens
 from rqf_engine.generator import next_rows, normal_buffer, seed_states
 from rqf_engine.jit import kernel
-from rqf_engine.lanes import Lane, normalize_columns
+from rqf_engine.lanes import Lane, Rows, normalize_columns
 from rqf_engine.model import Model
 from rqf_engine.moments import Moments
 from rqf_engine.observables import RECORD_ROWS, add_pair, finish_record, start_record
@@ -181,7 +181,7 @@ def _start_tokens(
     state: NDArray[np.uint64],
     normals: NDArray[np.float64],
     cursor: NDArray[np.int64],
-    norm: Lane,
+    norms: Rows,
 ) -> None:
     """Independent uniform tokens: Bartlett's law of the triangular factor of a Gaussian matrix."""
     for i in range(coordinates.shape[0]):
@@ -190,7 +190,7 @@ def _start_tokens(
         for token in range(i + 1, coordinates.shape[1]):
             row = next_rows(state, normals, cursor, 1)
             coordinates[i, token, :] = normals[row]
-    normalize_columns(coordinates, norm)
+    normalize_columns(coordinates, norms)
 
 
 @kernel
@@ -279,11 +279,12 @@ def _tokens_kernel(
     work = np.empty((max(2 * full + 1, RECORD_ROWS), lanes))
     direction = np.empty((full + 1, lanes))
     shift = np.empty((tokens, lanes))
+    shrink = np.empty((tokens, lanes))
     minus = np.empty(lanes)
     plus = np.empty(lanes)
     finite = np.empty(lanes, np.bool_)
     cursor = np.full(1, normals.shape[0])
-    _start_tokens(coordinates[:full], tables, state, normals, cursor, work[0])
+    _start_tokens(coordinates[:full], tables, state, normals, cursor, shift)
     merged = False
     for time in range(counts.size):
         s = bias * bias * lengths[time]
@@ -302,6 +303,7 @@ def _tokens_kernel(
                     work,
                     direction[: rank + 1],
                     shift,
+                    shrink,
                 )
                 if rank < full and not _negligible(coordinates[rank, rank:]):
                     rank += 1

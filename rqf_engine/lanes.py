@@ -1,4 +1,8 @@
-"""Vector operations on lanes: 1-d arrays with one entry per realisation."""
+"""Vector operations on lanes: 1-d arrays with one entry per realisation.
+
+The operations that tokens spend their time in take many rows (rows, lanes) at once: making a view of one
+row costs more than the arithmetic on its few lanes.
+"""
 
 from __future__ import annotations
 
@@ -10,44 +14,58 @@ from numpy.typing import NDArray
 from rqf_engine.jit import kernel
 
 Lane = NDArray[np.float64]
+Rows = NDArray[np.float64]
 
 
 @kernel
-def scale(x: Lane, factor: Lane) -> None:
-    """x ← factor · x."""
-    for r in range(x.size):
-        x[r] *= factor[r]
+def scale(x: Rows, factor: Lane) -> None:
+    """x ← factor · x, every row."""
+    for i in range(x.shape[0]):
+        for r in range(x.shape[1]):
+            x[i, r] *= factor[r]
 
 
 @kernel
-def add_product(x: Lane, factor: Lane, y: Lane) -> None:
-    """x ← x + factor · y."""
-    for r in range(x.size):
-        x[r] += factor[r] * y[r]
+def multiply(x: Rows, y: Rows) -> None:
+    """x ← x · y, entry by entry."""
+    for i in range(x.shape[0]):
+        for r in range(x.shape[1]):
+            x[i, r] *= y[i, r]
 
 
 @kernel
-def add_square(x: Lane, y: Lane) -> None:
-    """x ← x + y²."""
-    for r in range(x.size):
-        x[r] += y[r] * y[r]
+def add_product(x: Rows, factor: Lane, y: Rows) -> None:
+    """x ← x + factor · y, every row."""
+    for i in range(x.shape[0]):
+        for r in range(x.shape[1]):
+            x[i, r] += factor[r] * y[i, r]
 
 
 @kernel
-def invert_root(x: Lane) -> None:
-    """x ← 1/√x."""
-    for r in range(x.size):
-        x[r] = 1.0 / math.sqrt(x[r])
+def add_square(x: Rows, y: Rows) -> None:
+    """x ← x + y², every row."""
+    for i in range(x.shape[0]):
+        for r in range(x.shape[1]):
+            x[i, r] += y[i, r] * y[i, r]
 
 
 @kernel
-def rotate(x: Lane, y: Lane, cosine: Lane, sine: Lane) -> None:
-    """(x, y) ← (c x + s y, c y − s x), a Givens rotation of two rows."""
-    for r in range(x.size):
-        a = x[r]
-        b = y[r]
-        x[r] = cosine[r] * a + sine[r] * b
-        y[r] = cosine[r] * b - sine[r] * a
+def invert_root(x: Rows) -> None:
+    """x ← 1/√x, every row."""
+    for i in range(x.shape[0]):
+        for r in range(x.shape[1]):
+            x[i, r] = 1.0 / math.sqrt(x[i, r])
+
+
+@kernel
+def rotate(x: Rows, y: Rows, cosine: Lane, sine: Lane) -> None:
+    """(x, y) ← (c x + s y, c y − s x), a Givens rotation of every row of x with that of y."""
+    for i in range(x.shape[0]):
+        for r in range(x.shape[1]):
+            a = x[i, r]
+            b = y[i, r]
+            x[i, r] = cosine[r] * a + sine[r] * b
+            y[i, r] = cosine[r] * b - sine[r] * a
 
 
 @kernel
@@ -64,13 +82,14 @@ def givens(x: Lane, y: Lane, cosine: Lane, sine: Lane) -> None:
 
 
 @kernel
-def normalize_columns(coordinates: NDArray[np.float64], norm: Lane) -> None:
-    """Scale every token of ``coordinates`` (rows, N, lanes), zero below the diagonal, to length one."""
-    rows = coordinates.shape[0]
-    for token in range(coordinates.shape[1]):
-        norm[:] = 0.0
-        for i in range(min(token + 1, rows)):
-            add_square(norm, coordinates[i, token])
-        invert_root(norm)
-        for i in range(min(token + 1, rows)):
-            scale(coordinates[i, token], norm)
+def normalize_columns(coordinates: NDArray[np.float64], norms: Rows) -> None:
+    """Scale every token of ``coordinates`` (rows, N, lanes), zero below the diagonal, to length one.
+
+    ``norms`` (N, lanes) is scratch.
+    """
+    norms[:] = 0.0
+    for i in range(coordinates.shape[0]):
+        add_square(norms[i:], coordinates[i, i:])
+    invert_root(norms)
+    for i in range(coordinates.shape[0]):
+        multiply(coordinates[i, i:], norms[i:])

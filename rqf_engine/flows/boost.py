@@ -27,7 +27,7 @@ from rqf_engine.chi_square import chi_square
 from rqf_engine.elementary import exp
 from rqf_engine.generator import next_rows
 from rqf_engine.jit import inlined, kernel
-from rqf_engine.lanes import Lane, add_product, add_square, givens, invert_root, rotate, scale
+from rqf_engine.lanes import Lane, Rows, add_product, add_square, givens, invert_root, multiply, rotate, scale
 
 #: Normals that a step for a pair consumes.
 PAIR_NORMALS = 3
@@ -87,11 +87,12 @@ def _hyperbolic(squared: Lane, cosh: Lane, sinh: Lane, rate: float) -> None:
 
 
 @kernel
-def _shift(projection: Lane, cosh: Lane, sinh: Lane, shrink: Lane) -> None:
-    for r in range(projection.size):
-        u = projection[r]
-        shrink[r] = 1.0 / (cosh[r] + sinh[r] * u)
-        projection[r] = (sinh[r] + (cosh[r] - 1.0) * u) * shrink[r]
+def _shift(projection: Rows, cosh: Lane, sinh: Lane, shrink: Rows) -> None:
+    for i in range(projection.shape[0]):
+        for r in range(projection.shape[1]):
+            u = projection[i, r]
+            shrink[i, r] = 1.0 / (cosh[r] + sinh[r] * u)
+            projection[i, r] = (sinh[r] + (cosh[r] - 1.0) * u) * shrink[i, r]
 
 
 @kernel
@@ -106,19 +107,18 @@ def _draw_direction(
 ) -> None:
     """Unit vector b̂ (k+1, lanes), its last entry out of the frame; cosh R, sinh R into work[0], work[1]."""
     rank = direction.shape[0] - 1
-    squared = work[2]
+    squared = work[2:3]
     row = next_rows(state, normals, cursor, 1)
-    squared[:] = normals[row]
-    chi_square(squared, table)
-    _square_root(direction[rank], squared)
+    squared[0, :] = normals[row]
+    chi_square(squared[0], table)
+    _square_root(direction[rank], squared[0])
     for i in range(rank):
         row = next_rows(state, normals, cursor, 1)
         direction[i, :] = normals[row]
-        add_square(squared, direction[i])
-    _hyperbolic(squared, work[0], work[1], 0.5 * (1.0 - math.exp(-s)))
+        add_square(squared, direction[i : i + 1])
+    _hyperbolic(squared[0], work[0], work[1], 0.5 * (1.0 - math.exp(-s)))
     invert_root(squared)
-    for i in range(rank + 1):
-        scale(direction[i], squared)
+    scale(direction, squared[0])
 
 
 @kernel
@@ -132,33 +132,30 @@ def boost_tokens(
     work: NDArray[np.float64],
     direction: NDArray[np.float64],
     shift: NDArray[np.float64],
+    shrink: NDArray[np.float64],
 ) -> None:
     """Advance ``coordinates`` (k+1, N, lanes), whose last row is scratch, by s = γ²h.
 
     x ← x/D + b̂ κ for every token; then Givens rotations bring this rank-one update back to upper
     triangular form, the frame's new basis. Consumes k+1 normals; ``table`` is the χ² table for n−k;
-    ``work`` (3, lanes), ``direction`` (k+1, lanes), ``shift`` (N, lanes) are scratch.
+    ``work`` (3, lanes), ``direction`` (k+1, lanes), ``shift`` and ``shrink`` (N, lanes) are scratch.
     """
-    rank, tokens = coordinates.shape[0] - 1, coordinates.shape[1]
+    rank = coordinates.shape[0] - 1
     _draw_direction(direction, work, s, table, state, normals, cursor)
-    for token in range(tokens):
-        shift[token, :] = 0.0
-        for i in range(min(token + 1, rank)):
-            add_product(shift[token], direction[i], coordinates[i, token])
-        _shift(shift[token], work[0], work[1], work[2])
-        for i in range(min(token + 1, rank)):
-            scale(coordinates[i, token], work[2])
-        coordinates[rank, token, :] = 0.0
+    shift[:] = 0.0
+    for i in range(rank):
+        add_product(shift[i:], direction[i], coordinates[i, i:])
+    _shift(shift, work[0], work[1], shrink)
+    for i in range(rank):
+        multiply(coordinates[i, i:], shrink[i:])
+    coordinates[rank] = 0.0
     cosine, sine = work[0], work[1]
     for i in range(rank - 1, -1, -1):
         givens(direction[i], direction[i + 1], cosine, sine)
         coordinates[i + 1, i, :] = 0.0
-        for token in range(i, tokens):
-            rotate(coordinates[i, token], coordinates[i + 1, token], cosine, sine)
-    for token in range(tokens):
-        add_product(coordinates[0, token], direction[0], shift[token])
+        rotate(coordinates[i, i:], coordinates[i + 1, i:], cosine, sine)
+    add_product(coordinates[0], direction[0], shift)
     for i in range(rank):
         givens(coordinates[i, i], coordinates[i + 1, i], cosine, sine)
         coordinates[i + 1, i, :] = 0.0
-        for token in range(i + 1, tokens):
-            rotate(coordinates[i, token], coordinates[i + 1, token], cosine, sine)
+        rotate(coordinates[i, i + 1 :], coordinates[i + 1, i + 1 :], cosine, sine)

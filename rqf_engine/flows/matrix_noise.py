@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from rqf_engine.elementary import exp
 from rqf_engine.generator import next_rows
 from rqf_engine.jit import inlined, kernel
-from rqf_engine.lanes import Lane, add_product, normalize_columns, scale
+from rqf_engine.lanes import Lane, Rows, add_product, normalize_columns, scale
 
 #: Normals that a step for a pair consumes.
 PAIR_NORMALS = 2
@@ -69,9 +69,10 @@ def _off_diagonal(factor: Lane, z: Lane, log_i: Lane, log_j: Lane, h: float) -> 
 
 
 @kernel
-def _halfway(before: Lane, after: Lane) -> None:
-    for r in range(before.size):
-        before[r] = 0.5 * (before[r] + after[r])
+def _halfway(before: Rows, after: Rows) -> None:
+    for i in range(before.shape[0]):
+        for r in range(before.shape[1]):
+            before[i, r] = 0.5 * (before[i, r] + after[i, r])
 
 
 @kernel
@@ -91,24 +92,20 @@ def matrix_noise_tokens(
     the stream (``state``, ``normals``, ``cursor``); ``work`` (2k+1, lanes) and ``halfway`` (k, N, lanes)
     are scratch.
     """
-    rank, tokens = coordinates.shape[0], coordinates.shape[1]
+    rank = coordinates.shape[0]
     factor = work[2 * rank]
     for j in range(rank):
         row = next_rows(state, normals, cursor, 1)
         _diagonal(work[j], work[rank + j], normals[row], -2.0 * j * h, math.sqrt(2.0 * h))
     for i in range(rank - 1, -1, -1):
         root = work[rank + i]
-        for token in range(i, tokens):
-            scale(coordinates[i, token], root)
-            halfway[i, token, :] = coordinates[i, token]
+        scale(coordinates[i, i:], root)
+        halfway[i, i:] = coordinates[i, i:]
         for j in range(i + 1, rank):
             row = next_rows(state, normals, cursor, 1)
             _off_diagonal(factor, normals[row], work[i], work[j], h)
-            for token in range(j, tokens):
-                add_product(coordinates[i, token], factor, halfway[j, token])
-        for token in range(i, tokens):
-            _halfway(halfway[i, token], coordinates[i, token])
+            add_product(coordinates[i, j:], factor, halfway[j, j:])
+        _halfway(halfway[i, i:], coordinates[i, i:])
     for i in range(rank):
-        for token in range(i, tokens):
-            scale(coordinates[i, token], work[rank + i])
-    normalize_columns(coordinates, factor)
+        scale(coordinates[i, i:], work[rank + i])
+    normalize_columns(coordinates, halfway[0])
