@@ -46,6 +46,8 @@ $(VENV)/run.stamp: pyproject.toml requirements/build.txt requirements/run.txt | 
 	@$(LOCKED) requirements/build.txt
 	@$(LOCKED) requirements/run.txt
 	@$(PIP_INSTALL) --no-build-isolation --editable .
+	@echo "Compiling the kernels ..."
+	@$(BIN)/python -c "from sweeps.tasks import warm_up; warm_up()"
 	@touch $@
 
 $(VENV)/test.stamp: $(VENV)/run.stamp requirements/test.txt

@@ -32,7 +32,7 @@ def _cache_directory() -> Path:
     return base / digest.hexdigest()[:16]
 
 
-nb.config.CACHE_DIR = str(_cache_directory())
+setattr(nb.config, "CACHE_DIR", str(_cache_directory()))  # noqa: B010  # numba makes its settings at run time
 
 #: No fused multiply-add (its use would depend on the CPU), IEEE division, the GIL released.
 kernel: Any = nb.njit(cache=True, nogil=True, error_model="numpy", boundscheck=False)

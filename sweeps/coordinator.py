@@ -8,23 +8,20 @@ tells what is left.
 from __future__ import annotations
 
 import itertools
-import json
 import logging
 import queue
 import secrets
 import threading
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import xarray as xr
 
-from rqf_engine import NUMERICS_VERSION
-from sweeps.errors import ClusterLost, Conflict, UnknownSweep
+from sweeps.attributes import attributes, completed
+from sweeps.errors import ClusterLost, Conflict, SweepsError, UnknownSweep
 from sweeps.executor import Executor
 from sweeps.job import Job, Task
 from sweeps.ledger import Ledger
@@ -103,7 +100,7 @@ class Coordinator:
             if created:
                 self._doomed.pop(spec.id, None)
                 self._store.write_cells(spec.id, (cell.id for cell in plan.cells))
-                attrs = _attributes(self._books.get(spec.id))
+                attrs = attributes(self._books.get(spec.id))
                 self._store.create_dataset(spec.id, template(plan, spec, attrs))
             elif self._books.get(spec.id).state in ("failed", "cancelled"):
                 self._books.apply(spec.id, "submit")
@@ -288,7 +285,7 @@ class Coordinator:
             plan = make_plan(spec)
             if not self._store.dataset_path(id).exists():
                 self._store.write_cells(id, (cell.id for cell in plan.cells))
-                self._store.create_dataset(id, template(plan, spec, _attributes(status)))
+                self._store.create_dataset(id, template(plan, spec, attributes(status)))
             self._jobs[id] = Job(spec, plan, self._store)
         except Exception as error:
             log.exception("sweep %s cannot be started", id)
@@ -297,7 +294,8 @@ class Coordinator:
         if status.state == "queued":
             self._move(id, "start")
         self._live[id] = self._jobs[id].progress()
-        log.info("sweep %s: %s", id, _summary(self._live[id]))
+        progress = self._live[id]
+        log.info("sweep %s: %d of %d blocks are there", id, progress.blocks_done, progress.blocks_total)
 
     def _hand_out(self) -> None:
         """Keep a window of tasks with the cluster, from every sweep in turn."""
@@ -334,19 +332,14 @@ class Coordinator:
     def _publish_one(self, job: Job) -> None:
         before = time.monotonic()
         self._note(job)
-        job.publish(_attributes(self._books.get(job.id)))
+        job.publish(attributes(self._books.get(job.id)))
         now = time.monotonic()
         self._published[job.id] = (now, now - before)
 
     def _finish(self, job: Job) -> None:
         seconds = self._note(job)
         status = self._books.get(job.id)
-        attrs = _attributes(status) | {
-            "state": "succeeded",
-            "completed": datetime.now(UTC).isoformat(timespec="seconds"),
-            "kernel_seconds": round(seconds, 3),
-        }
-        job.publish(attrs)
+        job.publish(completed(status, seconds))
         self._move(job.id, "succeed")
         self._drop(job.id)
         log.info("sweep %s has succeeded after %.1f cpu-seconds in the kernels", job.id, seconds)
@@ -400,26 +393,9 @@ class Coordinator:
             log.info("sweep %s: %s", id, refused)
 
 
-def _attributes(status: SweepStatus) -> dict[str, Any]:
-    return {
-        "title": status.name or "Random Quadratic Form sweep",
-        "sweep_id": status.id,
-        "state": status.state,
-        "spec": json.dumps(status.spec, sort_keys=True),
-        "labels": json.dumps(status.labels, sort_keys=True),
-        "package_version": version("rqf-sweeps"),
-        "numerics_version": NUMERICS_VERSION,
-        "created": status.created.isoformat(timespec="seconds"),
-    }
-
-
 def _problem(check: Callable[[], None]) -> str | None:
     try:
         check()
-    except Exception as error:
+    except (OSError, SweepsError) as error:
         return f"{type(error).__name__}: {error}"
     return None
-
-
-def _summary(progress: Progress) -> str:
-    return f"{progress.blocks_done} of {progress.blocks_total} blocks are there"

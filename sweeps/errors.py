@@ -6,7 +6,10 @@ SweepsError
 ├── UnknownSweep     no sweep has this id
 ├── Conflict         the sweep's state forbids the action
 ├── StoreInUse       another process owns the store
+├── LedgerLost       the database does not answer
 ├── ClusterLost      the Dask cluster does not answer
+├── SweepFailed      a sweep run here did not succeed
+├── OutputExists     the file to write is there already
 └── PlotError        the dataset has nothing that the figure shows
 """
 
@@ -78,8 +81,28 @@ class StoreInUse(SweepsError):
         self.path, self.owner = path, owner
 
 
+class LedgerLost(SweepsError):
+    """The database does not answer."""
+
+
 class ClusterLost(SweepsError):
     """The Dask cluster does not answer; what was handed to it must be handed out again."""
+
+
+class SweepFailed(SweepsError):
+    """The sweep ``id`` did not succeed, for ``reason``."""
+
+    def __init__(self, id: str, reason: str) -> None:
+        super().__init__(f"sweep {id} failed: {reason}")
+        self.id, self.reason = id, reason
+
+
+class OutputExists(SweepsError, FileExistsError):
+    """Nothing is overwritten: ``path`` is there already."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"{path} exists already: move it, or name another output")
+        self.path = path
 
 
 class PlotError(SweepsError, ValueError):

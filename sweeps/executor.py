@@ -43,7 +43,7 @@ class Executor:
 
     def __init__(self, scheduler: str | None, workers: int | None, done: Callable[[str], None]) -> None:
         self._done = done
-        self._futures: dict[str, Future] = {}
+        self._futures: dict[str, Future[TaskReport]] = {}
         self._cluster = None if scheduler else _embedded_cluster(workers or os.cpu_count() or 1)
         try:
             self._client = Client(
@@ -74,7 +74,7 @@ class Executor:
         if future.status == "finished":
             try:
                 return Outcome(report=future.result(timeout=_CONNECT_SECONDS))
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001  # whatever the transport raises
                 # The result died with its worker after the task had ended: the store knows what was done.
                 log.info("the result of %s is lost: %s", key, error)
                 return Outcome()
@@ -148,6 +148,6 @@ def _embedded_cluster(workers: int) -> LocalCluster:
         )
 
 
-def _describe(future: Future) -> str:
+def _describe(future: Future[TaskReport]) -> str:
     error: Any = future.exception(timeout=_CONNECT_SECONDS)
     return f"{type(error).__name__}: {error}"

@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import JSON, ForeignKey, String, create_engine, event, select, text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
 
-from sweeps.errors import Conflict, Problem, SpecError, UnknownSweep, show
+from sweeps.errors import Conflict, LedgerLost, Problem, SpecError, UnknownSweep, show
 from sweeps.state import ACTIVE, Event, State, transition
 from sweeps.status import Progress, SweepStatus
 
@@ -62,9 +62,12 @@ class Ledger:
         self._engine.dispose()
 
     def check(self) -> None:
-        """Ask the database something. Raises sqlalchemy.exc.SQLAlchemyError where it does not answer."""
-        with Session(self._engine) as session:
-            session.execute(text("SELECT 1"))
+        """Ask the database something. Raises LedgerLost where it does not answer."""
+        try:
+            with Session(self._engine) as session:
+                session.execute(text("SELECT 1"))
+        except SQLAlchemyError as error:
+            raise LedgerLost(str(error)) from error
 
     def add(
         self, id: str, name: str, labels: dict[str, str], spec: dict[str, Any], progress: Progress

@@ -19,6 +19,7 @@ import logging
 import os
 import shutil
 import socket
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -29,6 +30,7 @@ import xarray as xr
 import zarr
 from numpy.typing import NDArray
 from zarr.codecs import Crc32cCodec, ZstdCodec
+from zarr.errors import ZarrUserWarning
 
 from rqf_engine import NUMERICS_VERSION
 from rqf_engine.moments import WIDTH, Moments
@@ -149,13 +151,17 @@ class Store:
         path = self.dataset_path(sweep)
         temporary = path.with_name(".creating.zarr")
         shutil.rmtree(temporary, ignore_errors=True)
-        dataset.to_zarr(temporary, mode="w", zarr_format=3, consolidated=True)
+        with warnings.catch_warnings():
+            # Readers over HTTP find nothing without it; Zarr's specification is only late in adopting it.
+            warnings.filterwarnings("ignore", "Consolidated metadata", ZarrUserWarning)
+            dataset.to_zarr(temporary, mode="w", zarr_format=3, consolidated=True)
         shutil.rmtree(path, ignore_errors=True)
         temporary.rename(path)
 
     def open_dataset(self, sweep: str) -> xr.Dataset:
         """A sweep's dataset, lazily."""
-        return xr.open_zarr(self.dataset_path(sweep), consolidated=True)
+        dataset: xr.Dataset = xr.open_zarr(self.dataset_path(sweep), consolidated=True)
+        return dataset
 
     def write_cells(self, sweep: str, cells: Iterable[str]) -> None:
         """Note which cells a sweep stands on, so that deleting another sweep spares them."""

@@ -5,11 +5,10 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 
-from rqf_engine.integrate import Integrator, simulate_block
+from rqf_engine.integrate import simulate_block
 from rqf_engine.model import Model
 from sweeps.overlay import TheoryRequest, solve
 from sweeps.plan import Block
@@ -39,7 +38,7 @@ def simulate(root: str, sweep: str, blocks: tuple[Block, ...]) -> TaskReport:
             cell.model,
             cell.times,
             cell.step,
-            cast(Integrator, cell.integrator),
+            cell.integrator,
             cell.tolerance,
             block.size,
             block.seed_sequence(),

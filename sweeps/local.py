@@ -1,0 +1,43 @@
+"""A sweep with no service: the same coordinator over a directory of its own, then one Zarr store."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from sweeps.coordinator import Coordinator
+from sweeps.errors import OutputExists, SweepFailed
+from sweeps.options import LocalOptions
+from sweeps.spec import SweepSpec
+from sweeps.state import FINAL
+from sweeps.status import Progress
+
+_POLL_SECONDS = 0.2
+
+
+def run_local(spec: SweepSpec, out: Path, workers: int, progress: Callable[[Progress], None]) -> Path:
+    """Run a sweep on ``workers`` processes and write its dataset as the Zarr store ``out``.
+
+    What is simulated is kept in ``out``.partial until all is done: after an interruption, the same call goes
+    on from there. Raises OutputExists, SpecError, StoreInUse, SweepFailed.
+    """
+    if out.exists():
+        raise OutputExists(str(out))
+    work = out.with_name(f"{out.name}.partial")
+    coordinator = Coordinator(LocalOptions(str(work), workers))
+    coordinator.start()
+    try:
+        status, _ = coordinator.submit(spec)
+        while status.state not in FINAL:
+            time.sleep(_POLL_SECONDS)
+            status = coordinator.status(spec.id)
+            progress(status.progress)
+        if status.state != "succeeded":
+            raise SweepFailed(spec.id, status.error or status.state)
+        coordinator.dataset_path(spec.id).rename(out)
+    finally:
+        coordinator.stop()
+    shutil.rmtree(work)
+    return out
