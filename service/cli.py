@@ -239,7 +239,7 @@ def _explain(exc: Exception) -> int | None:
     from rqf_engine.errors import EngineError
     from service.client import ClientError, Refused, ServiceFailed, SweepStopped, Unreachable
     from service.console import complain
-    from sweeps.errors import SpecError, SweepsError
+    from sweeps.errors import SpecError, SweepFailed, SweepsError
 
     match exc:
         case Refused():
@@ -252,7 +252,7 @@ def _explain(exc: Exception) -> int | None:
         case Unreachable():
             complain(str(exc))
             return UNREACHABLE
-        case SweepStopped():
+        case SweepStopped() | SweepFailed():
             complain(str(exc))
             return FAILED
         case UnicodeDecodeError():

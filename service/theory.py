@@ -64,9 +64,10 @@ def _ascending(values: list[Any]) -> list[Any]:
 _Length = Field(min_length=1, max_length=MAX_VALUES)
 _Integers = Annotated[list[int], BeforeValidator(_split), AfterValidator(_ascending), _Length]
 _Finite = Annotated[float, Field(allow_inf_nan=False)]
-_Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+#: Beyond, the backward equation takes a line too long or too fine to be solved while somebody waits.
+_Time = Annotated[float, Field(ge=1e-3, le=1e3)]
 _Numbers = Annotated[list[_Finite], BeforeValidator(_split), AfterValidator(_ascending), _Length]
-_Times = Annotated[list[_Positive], BeforeValidator(_split), AfterValidator(_ascending), _Length]
+_Times = Annotated[list[_Time], BeforeValidator(_split), AfterValidator(_ascending), _Length]
 
 
 class TheoryQuery(BaseModel):
@@ -77,7 +78,7 @@ class TheoryQuery(BaseModel):
     dimension: _Integers = Field([3], description="Dimension n, 2…10^6.", examples=[["3,64"]])
     bias: _Numbers = Field([0.0], description="Bias strength γ ≥ 0.", examples=[["0.003:1:8"]])
     tokens: _Integers = Field([2], description="Number of tokens N, 2…1024.", examples=[["2"]])
-    time: _Times = Field([20.0], description="Times > 0.", examples=[["5,20"]])
+    time: _Times = Field([20.0], description="Times, 0.001…1000.", examples=[["5,20"]])
     bias_kind: BiasKind = Field("noise", description="noise or constant.")
     noise_symmetry: float = Field(1.0, description="Noise symmetry τ, −1 < τ ≤ 1.")
     tolerance: float = Field(0.1, description="Tolerance ε of a cluster, radians, 0 < ε < π/2.")
