@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
-import re
 import signal
-import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +13,12 @@ import xarray as xr
 from rich.console import Console
 from rich.table import Table
 
-from service.client import Client, Sweep
+from service.client import Sweep
 from service.console import progress_bar
+from service.process import ServiceProcess
 
 SPEC = Path("examples/phase_diagram.json")
 OUTPUT = Path("var/demo")
-_START_SECONDS = 120
 _TIMES = (5.0, 10.0, 20.0)
 
 # A pipe has no width; a table that is cut says less than one that is wrapped by the terminal.
@@ -32,9 +27,13 @@ console = Console(highlight=False, width=None if sys.stdout.isatty() else 110)
 
 def main() -> None:
     """Run the demo; exit 0 leaves a picture in OUTPUT, and no process behind."""
-    with _service() as url, Client(url) as client:
-        sweep = client.submit(json.loads(SPEC.read_text()))
-        console.print(f"Sweep {sweep.id}: {client.cluster().dashboard or 'the Dask cluster is starting'}")
+    # A polite end of the demo is an end of its service, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    with ServiceProcess(OUTPUT / "data", OUTPUT / "service.log") as service:
+        console.print("Starting the service and its Dask cluster ...")
+        service.wait_for_workers()
+        console.print(f"API {service.client.url}/docs, Dask dashboard {service.client.cluster().dashboard}")
+        sweep = service.client.submit(json.loads(SPEC.read_text()))
         started = time.monotonic()
         with progress_bar("phase diagram") as show:
             sweep.wait(lambda info: show(info.progress, info.state))
@@ -44,43 +43,6 @@ def main() -> None:
         with sweep.open() as dataset:
             _report(dataset.load(), seconds)
         _say_where(sweep, picture)
-
-
-@contextmanager
-def _service() -> Iterator[str]:
-    """A service of its own, in a process group of its own, which ends with the demo."""
-    OUTPUT.mkdir(parents=True, exist_ok=True)
-    log = OUTPUT / "service.log"
-    environment = {**os.environ, "RQF_DATA": str(OUTPUT / "data"), "RQF_HOST": "127.0.0.1", "RQF_PORT": "0"}
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "service.cli", "serve"],
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env=environment,
-            start_new_session=True,
-        )
-        # A polite end of the demo is an end of the service, too.
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-        try:
-            yield _wait_for_url(process, log)
-        finally:
-            process.terminate()
-            try:
-                process.wait(timeout=20)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-
-
-def _wait_for_url(process: subprocess.Popen[bytes], log: Path) -> str:
-    deadline = time.monotonic() + _START_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
-        found = re.search(r"API\s+(http://[^\s/]+)", log.read_text())
-        if found:
-            return found[1]
-        time.sleep(0.1)
-    raise SystemExit(f"the service did not start; it said:\n{log.read_text()}")
 
 
 def _report(dataset: xr.Dataset, seconds: float) -> None:

@@ -17,9 +17,10 @@ import pytest
 import xarray as xr
 
 from service.client import Sweep
+from service.process import ServiceProcess
 from sweeps.local import run_local
 from sweeps.spec import parse_spec
-from tests.system.conftest import Service, StartService, same_bits
+from tests.system.conftest import StartService, same_bits
 
 _SPEC: dict[str, Any] = {
     "dimension": [3, 40],
@@ -57,7 +58,7 @@ def test_service_killed_twice(start_service: StartService, undisturbed: xr.Datas
         service.kill()
         service.start()
         sweep = service.client.sweep(sweep.id)
-        service.wait_until_ready()
+        service.wait_for_workers()
         assert sweep.status().progress.blocks_done >= done, "stored blocks were lost"
     sweep.wait(timeout=120)
     assert same_bits(sweep.open().load(), undisturbed)
@@ -73,9 +74,9 @@ def test_workers_killed(start_service: StartService, undisturbed: xr.Dataset) ->
     assert same_bits(sweep.open().load(), undisturbed)
 
 
-def _workers(service: Service) -> list[psutil.Process]:
-    """The worker processes, which are the busy ones among the service's children."""
-    children = psutil.Process(service.process.pid).children(recursive=True)
+def _workers(service: ServiceProcess) -> list[psutil.Process]:
+    """The worker processes, which are the busy ones among what the service started."""
+    children = service.processes()[1:]
     return sorted(children, key=lambda child: child.cpu_times().user, reverse=True)
 
 
@@ -96,7 +97,6 @@ def test_scheduler_killed(start_service: StartService, undisturbed: xr.Dataset, 
         cluster.enter_context(_dask("worker", address, "--nthreads", "1", cwd=tmp_path))
         sweep.wait(timeout=200)
         assert same_bits(sweep.open().load(), undisturbed)
-        service.stop()
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 
 from rqf_engine.theory import two_point_probabilities
-from tests.system.conftest import Service
+from service.process import ServiceProcess
 
 _SPEC: dict[str, Any] = {
     "name": "against exact theory",
@@ -23,7 +23,7 @@ _SPEC: dict[str, Any] = {
 
 
 @pytest.fixture(scope="module")
-def dataset(service: Service) -> xr.Dataset:
+def dataset(service: ServiceProcess) -> xr.Dataset:
     sweep = service.client.submit(_SPEC)
     sweep.wait(timeout=200)
     return xr.open_zarr(sweep.zarr_url)
@@ -60,7 +60,7 @@ def test_the_overlay_is_the_theory(dataset: xr.Dataset) -> None:
         np.testing.assert_array_equal(laid.exact_p_two_cluster, exact.p_two)
 
 
-def test_the_same_physics_is_not_computed_again(service: Service, dataset: xr.Dataset) -> None:
+def test_the_same_physics_is_not_computed_again(service: ServiceProcess, dataset: xr.Dataset) -> None:
     again = service.client.submit({**_SPEC, "name": "renamed", "dimension": [4096, 40, 5, 2]})
     assert again.id == dataset.attrs["sweep_id"]
     assert again.status().state == "succeeded"
