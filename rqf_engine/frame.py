@@ -1,8 +1,11 @@
 """The frame scheme: tokens in some orthonormal basis of their span, at a cost that does not know n.
 
-The noise is O(n)-invariant, so only inner products matter, and the basis itself is never known. Strang
-splitting: half boost, matrix noise, half boost; adjacent half boosts are drawn as one whole boost, whose
-law is the same (boost.py). Weak order 2 for a pair of tokens.
+The noise is O(n)-invariant, so only inner products matter, and the basis itself is never known. Symmetric
+splitting: steps of matrix noise, with boosts before, between and after them that share out the bias by
+Simpson's rule, 1/3, 4/3, 2/3, …, 4/3, 1/3 of a step's. For nearly antipodal tokens, whose distance obeys a
+linear equation, the boosts' effect is an integral over the path of the matrix noise: Strang splitting (½,
+1, …, 1, ½) is its trapezoidal rule, and loses up to 3·10⁻³ of p_two where this loses 10⁻⁴, at the same cost.
+Weak order 2 for a pair of tokens.
 
 Work is done in chunks of realisations that fit the processor's cache. The tokens' span loses a dimension
 whenever their last coordinates shrink to rounding in a whole chunk (row i falls like e^{−2it}), and regains
@@ -23,7 +26,7 @@ from rqf_engine.flows.boost import boost_pair, boost_tokens
 from rqf_engine.flows.matrix_noise import PAIR_NORMALS as NOISE_NORMALS
 from rqf_engine.flows.matrix_noise import matrix_noise_pair, matrix_noise_tokens
 from rqf_engine.generator import next_rows, normal_buffer, seed_states
-from rqf_engine.jit import kernel
+from rqf_engine.jit import inlined, kernel
 from rqf_engine.lanes import Lane, Rows, normalize_columns
 from rqf_engine.model import Model
 from rqf_engine.moments import Moments
@@ -40,7 +43,10 @@ _NEGLIGIBLE = 1e-14
 def simulate_frame(
     model: Model, schedule: Schedule, tolerance: float, realizations: int, seed: np.random.SeedSequence
 ) -> Moments:
-    """Moments of ``realizations`` realisations of ``model`` (bias noise, no attention, uniform start)."""
+    """Moments of ``realizations`` realisations of ``model`` (bias noise, no attention, uniform start).
+
+    The ``schedule`` must have even counts.
+    """
     advance = _simulate_pair if model.tokens == 2 else _simulate_tokens
     return Moments(advance(model, schedule, tolerance, seed_states(seed, realizations)))
 
@@ -68,6 +74,14 @@ def _simulate_pair(
             moments,
         )
     return moments
+
+
+@inlined
+def _boost_share(step: int, steps: int) -> float:
+    """Share of a step's bias that the boost before step ``step`` of an even number of ``steps`` has."""
+    if step == 0 or step == steps:
+        return 1.0 / 3.0
+    return 4.0 / 3.0 if step % 2 == 1 else 2.0 / 3.0
 
 
 @kernel
@@ -127,9 +141,8 @@ def _pair_kernel(
             if merged:
                 break
             row = next_rows(state, normals, cursor, group)
-            edge = step == 0 or step == counts[time]
             if bias > 0.0:
-                length = 0.5 * s if edge else s
+                length = s * _boost_share(step, counts[time])
                 boost_pair(cotangent, normals[row + 2], normals[row + 3], normals[row + 4], table, length)
             if step < counts[time]:
                 matrix_noise_pair(cotangent, normals[row], normals[row + 1], lengths[time])
@@ -291,11 +304,10 @@ def _tokens_kernel(
         for step in range(counts[time] + 1):
             if merged:
                 break
-            edge = step == 0 or step == counts[time]
             if bias > 0.0:
                 boost_tokens(
                     coordinates[: rank + 1],
-                    0.5 * s if edge else s,
+                    s * _boost_share(step, counts[time]),
                     tables[rank],
                     state,
                     normals,

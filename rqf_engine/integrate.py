@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from rqf_engine.ambient import MAX_AMBIENT_DIMENSION, simulate_ambient
+from rqf_engine.cost import ambient_seconds, frame_seconds
 from rqf_engine.errors import InvalidParameter, UnsupportedModel
 from rqf_engine.frame import simulate_frame
 from rqf_engine.model import Model
@@ -42,9 +43,9 @@ def simulate_block(
         raise InvalidParameter("tolerance", tolerance, "0 < ε < π/2")
     if realizations < 1:
         raise InvalidParameter("realizations", realizations, "a whole number ≥ 1")
-    schedule = make_schedule(times, step)
-    simulate = simulate_frame if integrator == "frame" else simulate_ambient
-    return simulate(model, schedule, tolerance, realizations, seed)
+    if integrator == "ambient":
+        return simulate_ambient(model, make_schedule(times, step), tolerance, realizations, seed)
+    return simulate_frame(model, make_schedule(times, step, multiple=2), tolerance, realizations, seed)
 
 
 def check_supported(model: Model, integrator: Integrator) -> None:
@@ -85,20 +86,6 @@ def block_size(model: Model) -> int:
 def estimate_seconds(
     model: Model, times: Sequence[float], step: float, integrator: Integrator, realizations: int
 ) -> float:
-    """Predicted cpu-seconds of ``realizations`` realisations on one ordinary core, within a factor of two."""
-    # A closed count: the schedule itself would take as long as the answer may be quick.
-    steps = times[-1] / step + len(times)
-    per_step = _frame_nanoseconds(model, times[-1]) if integrator == "frame" else _ambient_nanoseconds(model)
-    return 1e-9 * realizations * steps * per_step
-
-
-def _frame_nanoseconds(model: Model, end: float) -> float:
-    if model.tokens == 2:
-        return 50.0 if model.bias > 0 else 20.0
-    # Coordinate i of the span fades like e^{−2it}: on average over the run fewer than all are carried.
-    carried = min(model.rank, 2.0 + 16.0 / end * math.log(max(model.rank, 2)))
-    return 8.0 * carried * (carried + 1) + 1.5 * carried * carried * model.tokens
-
-
-def _ambient_nanoseconds(model: Model) -> float:
-    return 15.0 * model.dimension**2 + 30.0 * model.dimension * model.tokens + 200.0
+    """Predicted cpu-seconds of ``realizations`` realisations on one ordinary core, at once (cost.py)."""
+    each = (frame_seconds if integrator == "frame" else ambient_seconds)(model, times, step)
+    return realizations * each

@@ -25,10 +25,10 @@ class Schedule:
         return int(self.counts.sum())
 
 
-def make_schedule(times: Sequence[float], step: float) -> Schedule:
+def make_schedule(times: Sequence[float], step: float, multiple: int = 1) -> Schedule:
     """Cut the intervals between ``times`` (strictly increasing, > 0) into steps of at most ``step`` > 0.
 
-    Raises InvalidParameter for times or a step that are not so.
+    Every count is a multiple of ``multiple`` ≥ 1. Raises InvalidParameter for other times or steps.
     """
     if not (0 < step < math.inf):
         raise InvalidParameter("step", step, "a finite number > 0")
@@ -37,5 +37,6 @@ def make_schedule(times: Sequence[float], step: float) -> Schedule:
     if ends.ndim != 1 or ends.size == 0 or not np.all(np.isfinite(ends)) or not np.all(intervals > 0):
         raise InvalidParameter("times", list(times), "strictly increasing finite numbers > 0")
     # A ratio that rounding has pushed just above a whole number shall not cost one step more.
-    counts = np.maximum(np.ceil(intervals / step - 1e-9), 1.0).astype(np.int64)
+    groups = np.maximum(np.ceil(intervals / (multiple * step) - 1e-9), 1.0).astype(np.int64)
+    counts = multiple * groups
     return Schedule(counts, intervals / counts)

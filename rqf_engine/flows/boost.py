@@ -6,11 +6,12 @@ rapidity R of the product is the distance from its start of a Brownian motion on
 time s = γ²h (generator ½Δ), its direction is uniform.
 
 Here cosh R = exp(½(1 − e^{−s})|g|²) with g standard normal in R^n, and the direction is g/|g|. This has the
-exact mean E cosh R = e^{ns/2}, the exact E R² up to O(s³), and the right limit for n → ∞ at fixed ns; the
-plain Gaussian increment R = √s |g| is off by n(n−1)s²/6 in E R².
+exact mean E cosh R = e^{ns/2} and the exact E R² up to O(s³); the plain Gaussian increment R = √s |g| is
+off by n(n−1)s²/6 in E R².
 
-Order: weak order 2 on its own, the error per step O(s³) without the dimension in front.
-Limits: s ≤ 1/4 (steps.py sees to it). R is capped at 150, where tokens agree beyond double precision.
+Order: weak order 2. Var cosh R / (E cosh R)² is ns²/2 + O(ns³), exact is ns²/2 · (1 − (n−1)s/3 + …).
+Limits: ns must be small, s ≤ 0.3/(n+6) by steps.py; s = ¼ costs 3·10⁻² in probabilities. R is capped at
+150, where tokens agree beyond double precision.
 
 Under a boost 1 − x·y is divided by D_x D_y, D_x = cosh R + sinh R (x·b̂): Minkowski products of light rays
 are conserved. This keeps every digit of 1 − x·y.
@@ -46,8 +47,8 @@ def boost_pair(cotangent: Lane, z0: Lane, z1: Lane, z2: Lane, table: NDArray[np.
     """Advance the cotangent of two tokens' angle by s = γ²h; ``table`` is the χ² table for n−2.
 
     z0, z1 are the components of g along the tokens' plane, z2 the score of what is left of |g|², which
-    takes its place. With
-    w = 1 − x·y and p = 1 + x·y both kept, neither nearly parallel nor nearly antipodal tokens lose digits.
+    takes its place. With w = 1 − x·y and p = 1 + x·y both kept, neither nearly parallel nor nearly
+    antipodal tokens lose digits.
     """
     rate = 0.5 * (1.0 - math.exp(-s))
     chi_square(z2, table)

@@ -1,0 +1,69 @@
+"""What a simulation costs: cpu time predicted from the parameters, to size tasks and to warn users.
+
+Constants were measured on one core of an AMD EPYC at 2.6 GHz (``make bench`` prints rates to compare with).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from rqf_engine.model import Model
+from rqf_engine.theory import lyapunov_exponent, metastable_lifetime
+
+#: −ln of the sine at which a chunk of merged realisations stops, and of what counts as no coordinate.
+_MERGED = 27.6
+_NEGLIGIBLE = 32.2
+#: ln of the realisations in a chunk, and how many deviations the slowest of them lags behind the mean.
+_LOG_LANES = 4.8
+_LAG = 2.5
+#: About how many coordinates bias keeps from fading, whatever its strength.
+_KEPT_BY_BIAS = 11.0
+
+
+def frame_seconds(model: Model, times: Sequence[float], step: float) -> float:
+    """Cpu-seconds of one realisation in the frame scheme, a closed formula."""
+    live = min(times[-1], _merged_by(model))
+    records = len(times) * (20.0 + (4.0 + 0.15 * model.rank) * model.tokens**2)
+    return 1e-9 * ((live / step + 1.5 * len(times)) * _frame_step(model, live) + records)
+
+
+def ambient_seconds(model: Model, times: Sequence[float], step: float) -> float:
+    """Cpu-seconds of one realisation in the ambient scheme, a closed formula."""
+    n = model.dimension
+    return 1e-9 * (times[-1] / step + len(times)) * (1000.0 + 30.0 * n * n + 20.0 * n * model.tokens)
+
+
+def _merged_by(model: Model) -> float:
+    """When the slowest pair of a chunk has merged: ln θ falls at the rate |λ| with variance 4t."""
+    rate = -lyapunov_exponent(model)
+    pairs_merged = (_root(rate, 2 * _LAG, _MERGED)) ** 2
+    # A lifetime of order 1/γ is for weak bias; strong bias takes its own time, of order 1/γ².
+    lifetime = metastable_lifetime(model.dimension, model.bias)
+    if not math.isfinite(lifetime):
+        return pairs_merged
+    return max(pairs_merged, _LOG_LANES * lifetime / (1.0 + model.bias**2 * lifetime))
+
+
+def _root(a: float, b: float, c: float) -> float:
+    """The positive x with a x² − b x = c."""
+    return (b + math.sqrt(b * b + 4 * a * c)) / (2 * a)
+
+
+def _frame_step(model: Model, live: float) -> float:
+    """Nanoseconds per step, a mean over the time ``live``."""
+    if model.tokens == 2:
+        return 42.0 if model.bias > 0 else 14.0
+    k, tokens = _carried(model, live), model.tokens
+    products = k * k * tokens / 2 - k**3 / 3
+    noise = 5.0 * k * (k + 1) + 0.66 * products
+    return noise + (20.0 * k + 0.6 * k * tokens if model.bias > 0 else 0.0)
+
+
+def _carried(model: Model, live: float) -> float:
+    """Mean rank in use: coordinate i is dropped once e^{−2it} is negligible, if no bias keeps it up."""
+    least = _KEPT_BY_BIAS if model.bias > 0 else 2.0
+    points = [(i + 0.5) / 32 * live for i in range(32)]
+    in_use = [max(least, (_NEGLIGIBLE / 2 + _LAG * math.sqrt(t)) / t) for t in points]
+    cubes = [min(float(model.rank), rank) ** 2.5 for rank in in_use]
+    return float((sum(cubes) / len(cubes)) ** 0.4)

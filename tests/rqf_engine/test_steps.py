@@ -1,0 +1,26 @@
+"""The rule behind ``step: auto``."""
+
+from __future__ import annotations
+
+import pytest
+
+from rqf_engine.model import Model
+from rqf_engine.steps import ambient_step, frame_step
+
+
+def test_frame_step_does_not_know_the_dimension_where_bias_is_weak() -> None:
+    for dimension in (2, 64, 4096, 10**6):
+        assert frame_step(Model(dimension, 2), (0.5, 20.0)) == frame_step(Model(2, 2), (0.5, 20.0))
+        assert frame_step(Model(dimension, 2, dimension**-0.5), (0.5, 20.0)) == frame_step(
+            Model(2, 2), (0.5,)
+        )
+
+
+@pytest.mark.parametrize("dimension", [2, 3, 64, 10**6])
+@pytest.mark.parametrize("bias", [0.0, 0.1, 3.0, 1000.0])
+def test_bounds(dimension: int, bias: float) -> None:
+    model = Model(dimension, 2, bias)
+    for step in (frame_step(model, (0.08, 1.0)), ambient_step(model, (0.08, 1.0))):
+        assert 0 < step <= 0.02
+    assert bias**2 * dimension * frame_step(model, (1.0,)) <= 0.3
+    assert dimension * ambient_step(model, (1.0,)) <= 0.05
