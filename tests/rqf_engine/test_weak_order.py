@@ -10,7 +10,7 @@ from rqf_engine.theory import two_point_probabilities
 
 
 def test_order_two() -> None:
-    """Weighted regression of ln |error| on ln h at h = 0.4, 0.2, 0.1: four of its errors from 1, within four of 2.
+    """Regression of ln |error| on ln h, h = 0.4, 0.2, 0.1: within four of its errors of 2, not of 1.
 
     The errors are some 10⁻², 3·10⁻³ and 10⁻³, the standard error 3·10⁻⁴.
     """
