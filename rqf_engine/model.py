@@ -13,6 +13,8 @@ InitialKind = Literal["uniform", "equiangular"]
 
 MAX_DIMENSION = 1_000_000
 MAX_TOKENS = 1024
+#: Any stronger bias merges all tokens before the first time that can be resolved.
+MAX_BIAS = 1e6
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class Initial:
 class Model:
     """Parameters of dx = P_x ∘ dQ x + bias + attention, all dimensionless.
 
-    dimension n: 2…10^6. tokens N: 2…1024. bias γ ≥ 0, of kind ``noise`` (γ P_x ∘ dW) or ``constant``
+    dimension n: 2…10^6. tokens N: 2…1024. bias γ: 0…10^6, of kind ``noise`` (γ P_x ∘ dW) or ``constant``
     (γ P_x e dt). noise_symmetry τ in (−1, 1]; τ = 1 is the Random Quadratic Form. attention_strength
     α ≥ 0 and inverse_temperature κ of the softmax attention.
 
@@ -46,7 +48,7 @@ class Model:
     def __post_init__(self) -> None:
         _require(2 <= self.dimension <= MAX_DIMENSION, "dimension", self.dimension, f"2…{MAX_DIMENSION}")
         _require(2 <= self.tokens <= MAX_TOKENS, "tokens", self.tokens, f"2…{MAX_TOKENS}")
-        _require(0 <= self.bias < math.inf, "bias", self.bias, "a finite number ≥ 0")
+        _require(0 <= self.bias <= MAX_BIAS, "bias", self.bias, f"0…{MAX_BIAS:g}")
         _require(self.bias_kind in ("noise", "constant"), "bias_kind", self.bias_kind, "noise or constant")
         _require(-1 < self.noise_symmetry <= 1, "noise_symmetry", self.noise_symmetry, "−1 < τ ≤ 1")
         _require(

@@ -25,17 +25,29 @@ class Schedule:
         return int(self.counts.sum())
 
 
+#: More steps than this could not be told apart in double precision, let alone be taken.
+_MOST_STEPS = 2.0**53
+
+
+def check_step(times: Sequence[float], step: float) -> None:
+    """Raise InvalidParameter for a step that is no finite number > 0, or too small to reach the last time."""
+    if not (0 < step < math.inf):
+        raise InvalidParameter("step", step, "a finite number > 0")
+    if times[-1] > step * _MOST_STEPS:
+        takes = f"at least {times[-1] / _MOST_STEPS:.3g} for times up to {times[-1]:g}"
+        raise InvalidParameter("step", step, takes)
+
+
 def make_schedule(times: Sequence[float], step: float, multiple: int = 1) -> Schedule:
     """Cut the intervals between ``times`` (strictly increasing, > 0) into steps of at most ``step`` > 0.
 
-    Every count is a multiple of ``multiple`` ≥ 1. Raises InvalidParameter for other times or steps.
+    Every count is a multiple of ``multiple`` ≥ 1. Raises InvalidParameter for other times, and as check_step.
     """
-    if not (0 < step < math.inf):
-        raise InvalidParameter("step", step, "a finite number > 0")
     ends = np.asarray(times, dtype=np.float64)
     intervals = np.diff(ends, prepend=0.0)
     if ends.ndim != 1 or ends.size == 0 or not np.all(np.isfinite(ends)) or not np.all(intervals > 0):
         raise InvalidParameter("times", list(times), "strictly increasing finite numbers > 0")
+    check_step(times, step)
     # A ratio that rounding has pushed just above a whole number shall not cost one step more.
     groups = np.maximum(np.ceil(intervals / (multiple * step) - 1e-9), 1.0).astype(np.int64)
     counts = multiple * groups

@@ -23,9 +23,9 @@ def frame_step(model: Model, times: Sequence[float]) -> float:
     where γ²n > 6: there tokens merge within some 60/(γ²n), after which steps cost nothing. The errors in
     p_one and p_two that were measured with this rule for N = 2 are below 10⁻³.
     """
-    bias_limit = math.inf
-    if model.bias > 0:
-        bias_limit = _FRAME_BIAS / (model.bias**2 * (model.dimension + _FRAME_BIAS_OFFSET))
+    rate = model.bias**2 * (model.dimension + _FRAME_BIAS_OFFSET)
+    # A weak bias squares to zero.
+    bias_limit = _FRAME_BIAS / rate if rate > _FRAME_BIAS else math.inf
     return min(_FRAME_STEP, times[0] / _STEPS_BEFORE_FIRST_RECORD, bias_limit)
 
 

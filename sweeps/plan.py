@@ -27,6 +27,7 @@ from rqf_engine.integrate import (
 )
 from rqf_engine.model import Initial, Model
 from rqf_engine.moments import WIDTH
+from rqf_engine.schedule import check_step
 from sweeps.errors import Problem, SpecError, TooLarge, show
 from sweeps.spec import Precision, SweepSpec, canonical_json
 
@@ -228,4 +229,5 @@ def _scheme(spec: SweepSpec, model: Model, times: Sequence[float]) -> tuple[Inte
     integrator = choose_integrator(model) if spec.integrator == "auto" else spec.integrator
     check_supported(model, integrator)
     step = choose_step(model, times, integrator) if spec.step == "auto" else spec.step
+    check_step(times, step)
     return integrator, step

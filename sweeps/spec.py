@@ -22,7 +22,7 @@ from pydantic import (
 )
 
 from rqf_engine import NUMERICS_VERSION
-from rqf_engine.model import MAX_DIMENSION, MAX_TOKENS
+from rqf_engine.model import MAX_BIAS, MAX_DIMENSION, MAX_TOKENS
 from sweeps.axis import Range, expand_floats, expand_integers, expand_words
 from sweeps.document import name as field_name
 from sweeps.document import read_json, read_yaml
@@ -35,14 +35,16 @@ BIAS_KINDS = ("noise", "constant")
 #: The ambient and layered schemes carry full vectors; beyond this dimension they are refused.
 MAX_AMBIENT_DIMENSION = 4096
 MAX_REALIZATIONS = 10**9
+#: Times beyond these are slips: a layer's variance is many orders of magnitude away from both ends.
+MIN_TIME, MAX_TIME = 1e-9, 1e9
 MAX_SEED = 2**63 - 1
 
 _AXIS = "a number, a list of numbers, or {start, stop, num, spacing, include}"
 _TAKES = {
     "dimension": f"whole numbers 2…{MAX_DIMENSION}: {_AXIS}",
-    "bias": f"finite numbers ≥ 0: {_AXIS}",
+    "bias": f"numbers 0…{MAX_BIAS:g}: {_AXIS}",
     "tokens": f"whole numbers 2…{MAX_TOKENS}: {_AXIS}",
-    "times": f"finite numbers > 0: {_AXIS}",
+    "times": f"numbers {MIN_TIME:g}…{MAX_TIME:g}: {_AXIS}",
     "bias_kind": "noise or constant, or a list of both",
     "noise_symmetry": f"numbers in −1 < τ ≤ 1: {_AXIS}",
     "attention_strength": f"finite numbers ≥ 0: {_AXIS}",
@@ -50,9 +52,9 @@ _TAKES = {
 }
 _ACCEPTS: dict[str, Callable[[float], bool]] = {
     "dimension": lambda x: 2 <= x <= MAX_DIMENSION,
-    "bias": lambda x: x >= 0,
+    "bias": lambda x: 0 <= x <= MAX_BIAS,
     "tokens": lambda x: 2 <= x <= MAX_TOKENS,
-    "times": lambda x: x > 0,
+    "times": lambda x: MIN_TIME <= x <= MAX_TIME,
     "noise_symmetry": lambda x: -1 < x <= 1,
     "attention_strength": lambda x: x >= 0,
     "inverse_temperature": math.isfinite,

@@ -37,7 +37,8 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> xr.Dataset:
     """The result of the same spec on one worker, with no service and nothing killed."""
     out = tmp_path_factory.mktemp("undisturbed") / "result.zarr"
     run_local(parse_spec(_SPEC), out, 1, lambda _: None)
-    return xr.open_zarr(out).load()
+    result: xr.Dataset = xr.open_zarr(out).load()
+    return result
 
 
 def _wait_for_blocks(sweep: Sweep, count: int) -> int:

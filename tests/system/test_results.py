@@ -26,7 +26,8 @@ _SPEC: dict[str, Any] = {
 def dataset(service: ServiceProcess) -> xr.Dataset:
     sweep = service.client.submit(_SPEC)
     sweep.wait(timeout=200)
-    return xr.open_zarr(sweep.zarr_url)
+    opened: xr.Dataset = xr.open_zarr(sweep.zarr_url)
+    return opened
 
 
 def test_opens_lazily_with_everything_promised(dataset: xr.Dataset) -> None:
