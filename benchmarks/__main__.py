@@ -7,19 +7,24 @@ from pathlib import Path
 from benchmarks.kernels import ambient_rates, frame_rates
 from benchmarks.machine import describe, pin_to_one_core
 from benchmarks.normals import normals
+from benchmarks.overhead import demo_sweep
 from benchmarks.report import markdown, print_section
 
-BENCHMARKS = (frame_rates, ambient_rates, normals)
+ALL_CORES = (demo_sweep,)
+ONE_CORE = (frame_rates, ambient_rates, normals)
 DOCUMENT = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 
 
 def main() -> None:
-    """Every benchmark in turn, on one core."""
-    pin_to_one_core()
+    """Every benchmark in turn: first those that use the whole machine, then those on one core."""
     machine = describe()
     print(machine)
     sections = []
-    for benchmark in BENCHMARKS:
+    for benchmark in ALL_CORES:
+        sections.append(benchmark())
+        print_section(sections[-1])
+    pin_to_one_core()
+    for benchmark in ONE_CORE:
         sections.append(benchmark())
         print_section(sections[-1])
     DOCUMENT.parent.mkdir(exist_ok=True)
