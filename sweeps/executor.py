@@ -44,33 +44,37 @@ class Executor:
     def __init__(self, scheduler: str | None, workers: int | None, done: Callable[[str], None]) -> None:
         self._done = done
         self._futures: dict[str, Future[TaskReport]] = {}
-        self._cluster = None if scheduler else _embedded_cluster(workers or os.cpu_count() or 1)
-        try:
-            self._client = Client(
-                scheduler or self._cluster, timeout=_CONNECT_SECONDS, set_as_default=False, name="rqf-service"
-            )
-            self._client.register_plugin(_Prepare(_NICENESS if self._cluster else 0), name="rqf-prepare")
-        except (OSError, TimeoutError) as error:
+        with contextlib.ExitStack() as opened:
+            self._cluster = None if scheduler else _embedded_cluster(workers or os.cpu_count() or 1)
             if self._cluster is not None:
-                self._cluster.close(timeout=_CLOSE_SECONDS)
-            raise ClusterLost(f"cannot reach the Dask scheduler {scheduler}: {error}") from error
+                opened.callback(self._cluster.close, timeout=_CLOSE_SECONDS)
+            try:
+                self._client = Client(
+                    scheduler or self._cluster,
+                    timeout=_CONNECT_SECONDS,
+                    set_as_default=False,
+                    name="rqf-service",
+                )
+                opened.callback(self._client.close, timeout=_CLOSE_SECONDS)
+                self._client.register_plugin(_Prepare(_NICENESS if self._cluster else 0), name="rqf-prepare")
+            except (OSError, TimeoutError) as error:
+                raise ClusterLost(f"cannot reach the Dask scheduler {scheduler}: {error}") from error
+            self._opened = opened.pop_all()
 
     @property
     def alive(self) -> bool:
         """Whether the scheduler can be talked to."""
         return bool(self._client.status == "running")
 
-    def submit(self, key: str, priority: int, function: Callable[..., TaskReport], *args: object) -> None:
+    def submit(self, key: str, function: Callable[..., TaskReport], *args: object) -> None:
         """Hand out a task; ``key`` must never have been used before."""
-        future = self._client.submit(function, *args, key=key, pure=False, priority=priority)
+        future = self._client.submit(function, *args, key=key, pure=False)
         self._futures[key] = future
         future.add_done_callback(lambda ended: self._done(ended.key))
 
-    def collect(self, key: str) -> Outcome | None:
-        """How the task ended, once ``done`` was called with its key; None if it was dropped before."""
-        future = self._futures.pop(key, None)
-        if future is None:
-            return None
+    def collect(self, key: str) -> Outcome:
+        """How the task ended, once ``done`` was called with its key; the cluster then forgets it."""
+        future = self._futures.pop(key)
         if future.status == "finished":
             try:
                 return Outcome(report=future.result(timeout=_CONNECT_SECONDS))
@@ -81,13 +85,6 @@ class Executor:
         if future.status == "error":
             return Outcome(error=_describe(future))
         return Outcome()
-
-    def drop(self, keys: list[str]) -> None:
-        """Forget tasks: those that wait do not start, and those that run end unheard."""
-        futures = [self._futures.pop(key) for key in keys if key in self._futures]
-        if futures and self.alive:
-            with contextlib.suppress(OSError, TimeoutError):
-                self._client.cancel(futures, force=True)
 
     def info(self) -> ClusterInfo:
         """The cluster as it is now. Raises ClusterLost."""
@@ -115,12 +112,10 @@ class Executor:
         )
 
     def close(self) -> None:
-        """Let go of the cluster; an embedded one ends."""
-        self.drop(list(self._futures))
+        """Let go of the cluster: what waits does not start, what runs ends unheard; an embedded one ends."""
+        self._futures.clear()
         with contextlib.suppress(OSError, TimeoutError):
-            self._client.close(timeout=_CLOSE_SECONDS)
-        if self._cluster is not None:
-            self._cluster.close(timeout=_CLOSE_SECONDS)
+            self._opened.close()
 
 
 class _Prepare(WorkerPlugin):

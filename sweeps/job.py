@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
@@ -150,7 +149,3 @@ class Job:
     def dataset(self, attrs: Mapping[str, Any]) -> xr.Dataset:
         """The dataset of what is complete."""
         return summarise(self._plan, self._spec, self._moments, self._theory, attrs)
-
-    def new_key(self, nonce: str, counter: itertools.count[int]) -> str:
-        """A task key never used before; its prefix tells the sweep on the Dask dashboard."""
-        return f"sweep_{self.id}-{nonce}_{next(counter)}"

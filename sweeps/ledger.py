@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, String, create_engine, event, select, text
+from sqlalchemy import JSON, ForeignKey, String, create_engine, event, select, text, update
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
 
 from sweeps.errors import Conflict, LedgerLost, Problem, SpecError, UnknownSweep, show
-from sweeps.state import ACTIVE, Event, State, transition
+from sweeps.state import ACTIVE, FINAL, Event, State, transition
 from sweeps.status import Progress, SweepStatus
 
 
@@ -28,7 +29,7 @@ class _Sweep(_Base):
     id: Mapped[str] = mapped_column(String(12), unique=True)
     name: Mapped[str]
     spec: Mapped[dict[str, Any]]
-    state: Mapped[str] = mapped_column(String(12), index=True)
+    state: Mapped[State] = mapped_column(String(12), index=True)
     progress: Mapped[dict[str, Any]]
     created: Mapped[datetime]
     started: Mapped[datetime | None]
@@ -49,25 +50,26 @@ class _Label(_Base):
 
 
 class Ledger:
-    """The sweeps in the database at ``url`` (SQLAlchemy form). Every method is one transaction."""
+    """The sweeps in the database at ``url`` (SQLAlchemy form).
+
+    Every method is one transaction, and raises LedgerLost where the database does not answer.
+    """
 
     def __init__(self, url: str) -> None:
-        self._engine = create_engine(url)
-        if self._engine.dialect.name == "sqlite":
-            event.listen(self._engine, "connect", _tune_sqlite)
-        _Base.metadata.create_all(self._engine)
+        with _translated():
+            self._engine = create_engine(url)
+            if self._engine.dialect.name == "sqlite":
+                event.listen(self._engine, "connect", _tune_sqlite)
+            _Base.metadata.create_all(self._engine)
 
     def close(self) -> None:
         """Close the connections."""
         self._engine.dispose()
 
     def check(self) -> None:
-        """Ask the database something. Raises LedgerLost where it does not answer."""
-        try:
-            with Session(self._engine) as session:
-                session.execute(text("SELECT 1"))
-        except SQLAlchemyError as error:
-            raise LedgerLost(str(error)) from error
+        """Ask the database something."""
+        with self._transaction() as session:
+            session.execute(text("SELECT 1"))
 
     def add(
         self, id: str, name: str, labels: dict[str, str], spec: dict[str, Any], progress: Progress
@@ -84,7 +86,7 @@ class Ledger:
             labels=[_Label(key=key, value=value) for key, value in labels.items()],
         )
         try:
-            with Session(self._engine) as session, session.begin():
+            with self._transaction() as session:
                 session.add(sweep)
         except IntegrityError:
             return False
@@ -92,7 +94,7 @@ class Ledger:
 
     def get(self, id: str) -> SweepStatus:
         """One sweep. Raises UnknownSweep."""
-        with Session(self._engine) as session:
+        with self._transaction() as session:
             return _status(_find(session, id))
 
     def list(
@@ -106,7 +108,7 @@ class Ledger:
             query = query.where(_Sweep.labels.any((_Label.key == label[0]) & (_Label.value == label[1])))
         if cursor is not None:
             query = query.where(_Sweep.number < _position(cursor))
-        with Session(self._engine) as session:
+        with self._transaction() as session:
             rows = session.scalars(query).all()
             page = rows[:limit]
             following = str(page[-1].number) if len(rows) > limit else None
@@ -115,31 +117,36 @@ class Ledger:
     def active(self) -> Sequence[str]:
         """Ids of the sweeps that want to be computed, oldest first."""
         query = select(_Sweep.id).where(_Sweep.state.in_(ACTIVE)).order_by(_Sweep.number)
-        with Session(self._engine) as session:
+        with self._transaction() as session:
             return session.scalars(query).all()
 
-    def known(self) -> set[str]:
-        """Ids of all sweeps."""
-        with Session(self._engine) as session:
-            return set(session.scalars(select(_Sweep.id)))
+    def known(self, ids: Collection[str]) -> set[str]:
+        """Those of ``ids`` that are entered."""
+        if not ids:
+            return set()
+        with self._transaction() as session:
+            return set(session.scalars(select(_Sweep.id).where(_Sweep.id.in_(ids))))
 
     def apply(self, id: str, event: Event, error: str | None = None) -> SweepStatus:
         """Move a sweep to the state that follows. Raises UnknownSweep; Conflict where none does."""
-        with Session(self._engine) as session, session.begin():
+        with self._transaction() as session:
+            # A write that changes nothing: it takes the row's lock, in every database, before the state is
+            # read. Otherwise of two changes at once the second would overwrite the first.
+            session.execute(update(_Sweep).where(_Sweep.id == id).values(state=_Sweep.state))
             sweep = _find(session, id)
-            state = transition(_state(sweep), event)
+            state = transition(sweep.state, event)
             if state is None:
                 raise Conflict(id, sweep.state, event)
             sweep.state = state
             sweep.error = error
             if state == "running" and sweep.started is None:
                 sweep.started = _now()
-            sweep.finished = _now() if state in ("succeeded", "failed", "cancelled") else None
+            sweep.finished = _now() if state in FINAL else None
             return _status(sweep)
 
     def record(self, id: str, progress: Progress, kernel_seconds: float) -> float:
         """Note how far a sweep is, add to its cpu-seconds and return their sum. Raises UnknownSweep."""
-        with Session(self._engine) as session, session.begin():
+        with self._transaction() as session:
             sweep = _find(session, id)
             sweep.progress = asdict(progress)
             sweep.kernel_seconds += kernel_seconds
@@ -147,8 +154,23 @@ class Ledger:
 
     def remove(self, id: str) -> None:
         """Strike a sweep out. Raises UnknownSweep."""
-        with Session(self._engine) as session, session.begin():
+        with self._transaction() as session:
             session.delete(_find(session, id))
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Session]:
+        with _translated(), Session(self._engine) as session, session.begin():
+            yield session
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except IntegrityError:  # an answer, and one that is asked for
+        raise
+    except (SQLAlchemyError, ImportError) as error:  # ImportError: the URL names a driver that is not here
+        raise LedgerLost(f"the database does not answer: {str(error).splitlines()[0]}") from error
 
 
 def _tune_sqlite(connection: Any, _record: Any) -> None:
@@ -166,17 +188,12 @@ def _find(session: Session, id: str) -> _Sweep:
     return sweep
 
 
-def _state(sweep: _Sweep) -> State:
-    state: Any = sweep.state
-    return state  # type: ignore[no-any-return]  # only states are ever stored
-
-
 def _status(sweep: _Sweep) -> SweepStatus:
     return SweepStatus(
         id=sweep.id,
         name=sweep.name,
         labels={label.key: label.value for label in sweep.labels},
-        state=_state(sweep),
+        state=sweep.state,
         progress=Progress(**sweep.progress),
         created=_utc(sweep.created),
         started=None if sweep.started is None else _utc(sweep.started),

@@ -11,7 +11,7 @@ from sweeps.coordinator import Coordinator
 from sweeps.errors import OutputExists, SweepFailed
 from sweeps.options import LocalOptions
 from sweeps.spec import SweepSpec
-from sweeps.state import FINAL
+from sweeps.state import ACTIVE, FINAL
 from sweeps.status import Progress
 
 _POLL_SECONDS = 0.2
@@ -29,6 +29,7 @@ def run_local(spec: SweepSpec, out: Path, workers: int, progress: Callable[[Prog
     coordinator = Coordinator(LocalOptions(str(work), workers))
     coordinator.start()
     try:
+        _abandon_others(coordinator, spec.id)
         status, _ = coordinator.submit(spec)
         while status.state not in FINAL:
             time.sleep(_POLL_SECONDS)
@@ -41,3 +42,11 @@ def run_local(spec: SweepSpec, out: Path, workers: int, progress: Callable[[Prog
         coordinator.stop()
     shutil.rmtree(work)
     return out
+
+
+def _abandon_others(coordinator: Coordinator, id: str) -> None:
+    # What was interrupted under another spec is not wanted any more; its blocks still serve this one.
+    for state in ACTIVE:
+        for status in coordinator.list(state=state)[0]:
+            if status.id != id:
+                coordinator.cancel(status.id)

@@ -8,6 +8,7 @@ content, so that sweeps share what they have in common and a task always writes 
     theory/ID/          solved theory requests
     sweeps/ID/          result.zarr, the dataset users open; cells.txt, the cells it stands on
     stopped/ID          a flag: tasks of this sweep stop at the next block boundary
+    doomed/ID           the spec of a deleted sweep whose data are still to be removed
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ import hashlib
 import json
 import logging
 import os
+import secrets
 import shutil
 import socket
+import tempfile
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
@@ -82,17 +85,7 @@ class Store:
         if times not in self._arrays:
             path = self._array_path(times)
             if not (path / "zarr.json").exists():
-                # Workers may all find it missing at once: its metadata are the same bytes from each.
-                zarr.create_array(
-                    path,
-                    shape=(1 << _INDEX_BITS, times, WIDTH),
-                    chunks=(1, times, WIDTH),
-                    dtype=np.float64,
-                    fill_value=np.nan,
-                    compressors=_COMPRESSORS,
-                    chunk_key_encoding={"name": "default", "separator": "."},
-                    overwrite=True,
-                )
+                _create_block_array(path, times)
             self._arrays[times] = zarr.open_array(path, mode="r+")
         return self._arrays[times]
 
@@ -108,20 +101,22 @@ class Store:
         """Store a solved request."""
         table = np.concatenate([values.p_one, values.p_two, values.critical_bias[None]])
         path = self._theory_path(request)
-        temporary = path.with_name(f".{path.name}-{socket.gethostname()}-{os.getpid()}")
+        temporary = _scratch(path)
         array = zarr.create_array(
             temporary,
             shape=table.shape,
             chunks=table.shape,
             dtype=np.float64,
+            fill_value=np.nan,
             compressors=_COMPRESSORS,
-            overwrite=True,
         )
         array[...] = table
         try:
             temporary.rename(path)
-        except OSError:  # solved by another worker meanwhile, to the same values
+        except OSError:
             shutil.rmtree(temporary)
+            if not path.exists():  # otherwise another worker has solved it meanwhile, to the same values
+                raise
 
     def read_theory(self, request: TheoryRequest) -> TheoryValues | None:
         """A solved request; None if it is not there, or was damaged, in which case it is removed."""
@@ -130,6 +125,8 @@ class Store:
             return None
         try:
             table = np.asarray(zarr.open_array(path, mode="r")[...])
+            if np.isnan(table[: 2 * len(request.biases)]).any():  # what a chunk that is gone reads as
+                raise ValueError("its chunk is missing")
         except _DAMAGE as error:
             log.warning("theory %s is damaged and will be solved again: %s", request.id, error)
             shutil.rmtree(path)
@@ -155,8 +152,13 @@ class Store:
             # Readers over HTTP find nothing without it; Zarr's specification is only late in adopting it.
             warnings.filterwarnings("ignore", "Consolidated metadata", ZarrUserWarning)
             dataset.to_zarr(temporary, mode="w", zarr_format=3, consolidated=True)
-        shutil.rmtree(path, ignore_errors=True)
+        # Moved aside before it is removed: a half-removed dataset reads as one with NaN in it.
+        old = path.with_name(".replaced.zarr")
+        shutil.rmtree(old, ignore_errors=True)
+        if path.exists():
+            path.rename(old)
         temporary.rename(path)
+        shutil.rmtree(old, ignore_errors=True)
 
     def open_dataset(self, sweep: str) -> xr.Dataset:
         """A sweep's dataset, lazily."""
@@ -174,14 +176,28 @@ class Store:
         notes = (self.root / "sweeps").glob("*/cells.txt")
         return {cell for note in notes if note.parent.name != sweep for cell in note.read_text().split()}
 
-    def sweeps(self) -> Iterator[str]:
-        """Ids of the sweeps that have a directory."""
-        yield from (path.name for path in (self.root / "sweeps").glob("*"))
-
     def remove_sweep(self, sweep: str) -> None:
-        """Remove a sweep's dataset, its note of cells and its flag; blocks are removed one by one."""
+        """Remove a sweep's dataset, its note of cells and its flags; blocks are removed one by one."""
         shutil.rmtree(self.root / "sweeps" / sweep, ignore_errors=True)
         self.let_run(sweep)
+        self.spare(sweep)
+
+    def doom(self, sweep: str, spec: Mapping[str, Any]) -> None:
+        """Note that a sweep's data are to be removed: its spec tells which blocks it stands on."""
+        _replace(self.root / "doomed" / sweep, json.dumps(spec).encode())
+
+    def spare(self, sweep: str) -> None:
+        """Take ``doom`` back."""
+        (self.root / "doomed" / sweep).unlink(missing_ok=True)
+
+    def is_doomed(self, sweep: str) -> bool:
+        """Whether a sweep's data are to be removed."""
+        return (self.root / "doomed" / sweep).exists()
+
+    def doomed(self) -> dict[str, dict[str, Any]]:
+        """Specs of the sweeps whose data are to be removed, by id."""
+        notes = (self.root / "doomed").glob("[!.]*")
+        return {note.name: json.loads(note.read_bytes()) for note in notes}
 
     def stop(self, sweep: str) -> None:
         """Ask running tasks of a sweep to stop at the next block boundary."""
@@ -199,15 +215,15 @@ class Store:
 
     def prepare(self) -> None:
         """Make the directories. Raises OSError where that is not possible."""
-        for name in ("blocks", "theory", "sweeps", "stopped"):
+        for name in ("blocks", "theory", "sweeps", "stopped", "doomed"):
             (self.root / name).mkdir(parents=True, exist_ok=True)
 
     def check(self) -> None:
         """Write, read and remove a file. Raises OSError where that fails."""
-        probe = self.root / f".probe-{os.getpid()}"
-        probe.write_bytes(b"ok")
-        probe.read_bytes()
-        probe.unlink()
+        with tempfile.TemporaryFile(dir=self.root) as probe:
+            probe.write(b"ok")
+            probe.seek(0)
+            probe.read()
 
     def lock(self) -> IO[str]:
         """Claim the store for this process, until the file returned is closed. Raises StoreInUse."""
@@ -227,7 +243,10 @@ class Store:
 
 
 class DatasetWriter:
-    """Brings a sweep's dataset up to date in place: chunks are replaced whole, one by one."""
+    """Brings a sweep's dataset up to date in place: chunks are replaced whole, one by one.
+
+    ``realizations`` comes last: where a reader finds it above 0, the cell's other variables are there.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -239,18 +258,19 @@ class DatasetWriter:
 
     def write(self, dataset: xr.Dataset) -> None:
         """Write the variables that differ from what this writer wrote last, then the root attributes."""
-        for name, variable in dataset.data_vars.items():
-            values = variable.values
-            before = self._written.get(str(name))
+        for name in sorted(map(str, dataset.data_vars), key="realizations".__eq__):
+            values = dataset[name].values
+            before = self._written.get(name)
             if before is not None and before.tobytes() == values.tobytes():
                 continue
-            array = self._group[str(name)]
+            array = self._group[name]
             assert isinstance(array, zarr.Array)
             array[...] = values
-            self._written[str(name)] = values
-        self._write_attributes(dataset.attrs)
+            self._written[name] = values
+        self.write_attributes(dataset.attrs)
 
-    def _write_attributes(self, attributes: Mapping[str, Any]) -> None:
+    def write_attributes(self, attributes: Mapping[str, Any]) -> None:
+        """Replace the root attributes."""
         # By hand and in one step: Zarr would drop the consolidated metadata first, and a reader who
         # comes in between would see an empty dataset.
         file = self._path / "zarr.json"
@@ -259,10 +279,31 @@ class DatasetWriter:
         _replace(file, json.dumps(metadata, indent=2).encode())
 
 
+def _create_block_array(path: Path, times: int) -> None:
+    scratch = _scratch(path)
+    zarr.create_array(
+        scratch,
+        shape=(1 << _INDEX_BITS, times, WIDTH),
+        chunks=(1, times, WIDTH),
+        dtype=np.float64,
+        fill_value=np.nan,
+        compressors=_COMPRESSORS,
+        chunk_key_encoding={"name": "default", "separator": "."},
+    )
+    path.mkdir(parents=True, exist_ok=True)
+    # Workers may all find it missing at once: each puts the same bytes in place, and no chunk is touched.
+    (scratch / "zarr.json").replace(path / "zarr.json")
+    shutil.rmtree(scratch)
+
+
 def _replace(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}-{os.getpid()}")
+    temporary = _scratch(path)
     temporary.write_bytes(content)
     temporary.replace(path)
+
+
+def _scratch(path: Path) -> Path:
+    return path.with_name(f".{path.name}-{secrets.token_hex(8)}")
 
 
 def _index(block: Block) -> int:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,8 @@ import pytest
 from numpy.typing import NDArray
 
 from rqf_engine.moments import COLUMNS, OVERLAP_BINS, WIDTH
+from sweeps.coordinator import Coordinator
+from sweeps.options import LocalOptions
 from sweeps.plan import Plan, make_plan
 from sweeps.spec import SweepSpec, parse_spec
 
@@ -69,3 +73,31 @@ def drawn_moments(small_plan: Plan) -> NDArray[np.float64]:
             count, np.full(OVERLAP_BINS, 1 / OVERLAP_BINS), len(times)
         )
     return moments
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data directory of ``coordinator``."""
+    return tmp_path_factory.mktemp("coordinator")
+
+
+@pytest.fixture(scope="session")
+def coordinator(data: Path) -> Iterator[Coordinator]:
+    """One that runs, over a cluster of two workers."""
+    coordinator = Coordinator(LocalOptions(str(data), workers=2))
+    coordinator.start()
+    yield coordinator
+    coordinator.stop()
+
+
+@pytest.fixture(scope="session")
+def until() -> Callable[[Callable[[], object]], None]:
+    """Waits until something holds."""
+
+    def wait(holds: Callable[[], object]) -> None:
+        deadline = time.monotonic() + 120
+        while not holds():
+            assert time.monotonic() < deadline, "it never came to hold"
+            time.sleep(0.02)
+
+    return wait

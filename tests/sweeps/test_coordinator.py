@@ -1,0 +1,323 @@
+"""A real coordinator over a real cluster; what it must come to is simulated here, with neither."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+import xarray as xr
+
+from sweeps.coordinator import Coordinator
+from sweeps.errors import Conflict, LedgerLost, StoreInUse, TooLarge, UnknownSweep
+from sweeps.job import Job
+from sweeps.options import LocalOptions
+from sweeps.plan import make_plan
+from sweeps.spec import SweepSpec, canonical_json, load_spec, parse_spec
+from sweeps.state import FINAL
+from sweeps.store import Store
+from sweeps.tasks import simulate, solve_theory
+
+Until = Callable[[Callable[[], object]], None]
+
+SMALL: dict[str, Any] = {
+    "dimension": 3,
+    "bias": [0.0, 0.1, 1.0],
+    "tokens": [2, 4],
+    "times": [0.2, 0.5],
+    "realizations": 300,
+}
+#: Sixty blocks of some 20 cpu-milliseconds.
+LONG: dict[str, Any] = {
+    "dimension": 3,
+    "bias": [0.1, 0.3],
+    "tokens": 40,
+    "times": [0.2, 0.5],
+    "step": 0.002,
+    "realizations": 2950,
+}
+
+
+def _spec(form: dict[str, Any], **changes: Any) -> SweepSpec:
+    return parse_spec(form | changes)
+
+
+def _expected(spec: SweepSpec) -> dict[str, bytes]:
+    """The result of simulating every block in this process, last block first."""
+    return _simulated(canonical_json(spec.canonical()))
+
+
+@cache
+def _simulated(text: str) -> dict[str, bytes]:
+    spec = load_spec(text)
+    plan = make_plan(spec)
+    with TemporaryDirectory() as root:
+        store = Store(Path(root))
+        store.prepare()
+        simulate(root, spec.id, tuple(plan.blocks())[::-1])
+        job = Job(spec, plan, store)
+        while (task := job.next_task()) is not None:
+            assert task.request is not None
+            solve_theory(root, spec.id, task.request)
+            job.complete(task)
+        return _bits(job.dataset({}))
+
+
+def _bits(dataset: xr.Dataset) -> dict[str, bytes]:
+    return {
+        str(name): variable.values.astype("U8" if name == "integrator" else variable.dtype).tobytes()
+        for name, variable in dataset.data_vars.items()
+    }
+
+
+def _assert_result(coordinator: Coordinator, spec: SweepSpec) -> None:
+    with coordinator.open_dataset(spec.id) as dataset:
+        assert dataset.attrs["state"] == "succeeded"
+        found, expected = _bits(dataset), _expected(spec)
+    assert found.keys() == expected.keys()
+    assert [name for name in found if found[name] != expected[name]] == []
+
+
+def _finish(coordinator: Coordinator, spec: SweepSpec, until: Until) -> None:
+    until(lambda: coordinator.status(spec.id).state in FINAL)
+    assert coordinator.status(spec.id).error is None
+    assert coordinator.status(spec.id).state == "succeeded"
+
+
+@contextmanager
+def _started(root: Path) -> Iterator[Coordinator]:
+    coordinator = Coordinator(LocalOptions(str(root), workers=1))
+    coordinator.start()
+    try:
+        yield coordinator
+    finally:
+        coordinator.stop()
+
+
+def _stored(root: Path, spec: SweepSpec) -> int:
+    store = Store(root)
+    return sum(store.has_block(block) for block in make_plan(spec).blocks())
+
+
+def _steady(count: Callable[[], int]) -> Callable[[], bool]:
+    """Whether a count is what it was a second (fifty questions) ago."""
+    counts: list[int] = []
+
+    def holds() -> bool:
+        counts.append(count())
+        return len(counts) > 50 and counts[-1] == counts[-50]
+
+    return holds
+
+
+def test_a_sweep_is_computed_and_submitted_again_is_the_same(coordinator: Coordinator, until: Until) -> None:
+    spec = _spec(SMALL, name="first", labels={"k": "v"})
+    status, created = coordinator.submit(spec)
+    assert created
+    assert (status.name, status.labels, status.progress.cells_total) == ("first", {"k": "v"}, 6)
+    with coordinator.open_dataset(spec.id) as dataset:  # there from the first moment on
+        assert set(dataset.data_vars) == set(_expected(spec))
+    _finish(coordinator, spec, until)
+    _assert_result(coordinator, spec)
+    again, created = coordinator.submit(_spec(SMALL, name="second"))
+    assert not created
+    assert again == coordinator.status(spec.id)
+    assert again.name == "first"
+    assert (again.progress.fraction, again.progress.realizations) == (1.0, 1800)
+    assert again.started is not None
+    assert again.finished is not None
+    assert again.created <= again.started <= again.finished
+
+
+def test_a_sweep_over_known_cells_simulates_nothing(
+    coordinator: Coordinator, data: Path, until: Until
+) -> None:
+    whole, part = _spec(SMALL, seed=1), _spec(SMALL, seed=1, bias=[0.1], tokens=[4])
+    coordinator.submit(whole)
+    _finish(coordinator, whole, until)
+    assert _stored(data, part) == 1
+    coordinator.submit(part)
+    _finish(coordinator, part, until)
+    with coordinator.open_dataset(part.id) as dataset:
+        assert dataset.attrs["kernel_seconds"] == 0
+    _assert_result(coordinator, part)
+
+
+def test_pause_stops_at_a_block_and_resume_goes_on_to_the_same_bits(
+    coordinator: Coordinator, data: Path, until: Until
+) -> None:
+    spec = _spec(LONG, seed=2)
+    coordinator.submit(spec)
+    until(lambda: _stored(data, spec) > 0)
+    assert coordinator.pause(spec.id).state == "paused"
+    until(_steady(lambda: _stored(data, spec)))
+    status = coordinator.status(spec.id)
+    assert status.state == "paused"
+    assert _stored(data, spec) < status.progress.blocks_total
+    with coordinator.open_dataset(spec.id) as dataset:
+        assert dataset.attrs["state"] == "paused"
+    with pytest.raises(Conflict, match="paused"):
+        coordinator.pause(spec.id)
+    coordinator.resume(spec.id)
+    _finish(coordinator, spec, until)
+    _assert_result(coordinator, spec)
+    with pytest.raises(Conflict, match="succeeded"):
+        coordinator.resume(spec.id)
+
+
+def test_pausing_and_resuming_at_once_is_no_trap(coordinator: Coordinator, until: Until) -> None:
+    spec = _spec(LONG, seed=3, bias=0.1)
+    coordinator.submit(spec)
+    for _ in range(5):
+        until(lambda: coordinator.status(spec.id).state == "running")
+        coordinator.pause(spec.id)
+        coordinator.resume(spec.id)
+    _finish(coordinator, spec, until)
+    _assert_result(coordinator, spec)
+
+
+def test_what_was_cancelled_stays_until_it_is_submitted_again(
+    coordinator: Coordinator, data: Path, until: Until
+) -> None:
+    spec = _spec(LONG, seed=4)
+    coordinator.submit(spec)
+    until(lambda: _stored(data, spec) > 0)
+    status = coordinator.cancel(spec.id)
+    assert status.state == "cancelled"
+    assert status.finished is not None
+    until(_steady(lambda: _stored(data, spec)))
+    assert 0 < _stored(data, spec) < status.progress.blocks_total
+    with coordinator.open_dataset(spec.id) as dataset:
+        assert dataset.attrs["state"] == "cancelled"
+    for action in (coordinator.cancel, coordinator.pause, coordinator.resume):
+        with pytest.raises(Conflict, match="cancelled"):
+            action(spec.id)
+    status, created = coordinator.submit(spec)
+    assert not created
+    assert status.state in ("queued", "running")
+    _finish(coordinator, spec, until)
+    _assert_result(coordinator, spec)
+
+
+def test_deleting_removes_what_no_other_sweep_stands_on(
+    coordinator: Coordinator, data: Path, until: Until
+) -> None:
+    whole, shared = _spec(LONG, seed=5), _spec(LONG, seed=5, bias=0.1)
+    coordinator.submit(shared)
+    _finish(coordinator, shared, until)
+    kept = _stored(data, shared)
+    coordinator.submit(whole)
+    until(lambda: _stored(data, whole) > kept)
+    coordinator.delete(whole.id)
+    for ask in (coordinator.status, coordinator.dataset_path, coordinator.cancel, coordinator.delete):
+        with pytest.raises(UnknownSweep):
+            ask(whole.id)
+    until(lambda: not Store(data).is_doomed(whole.id))
+    assert _stored(data, whole) == _stored(data, shared) == kept
+    assert not (data / "sweeps" / whole.id).exists()
+    until(_steady(lambda: _stored(data, whole)))
+    assert _stored(data, whole) == kept
+    _assert_result(coordinator, shared)
+
+
+def test_what_was_deleted_can_be_submitted_at_once(
+    coordinator: Coordinator, data: Path, until: Until
+) -> None:
+    spec = _spec(LONG, seed=6, bias=0.1)
+    coordinator.submit(spec)
+    until(lambda: _stored(data, spec) > 0)
+    for _ in range(3):
+        coordinator.delete(spec.id)
+        _, created = coordinator.submit(spec)
+        assert created
+    _finish(coordinator, spec, until)
+    _assert_result(coordinator, spec)
+
+
+def test_a_sweep_whose_tasks_fail_has_failed_and_says_why(
+    coordinator: Coordinator, data: Path, until: Until
+) -> None:
+    spec, other = _spec(SMALL, seed=7, times=[0.1, 0.2, 0.3]), _spec(SMALL, seed=7)
+    obstacle = data / "blocks" / "v1-t3"
+    obstacle.write_text("a file where the blocks of three times shall be")
+    coordinator.submit(spec)
+    coordinator.submit(other)
+    until(lambda: coordinator.status(spec.id).state in FINAL)
+    failed = coordinator.status(spec.id)
+    assert failed.state == "failed"
+    assert failed.error is not None
+    assert "FileExistsError" in failed.error
+    assert failed.finished is not None
+    _finish(coordinator, other, until)  # no other sweep suffers
+    obstacle.unlink()
+    assert coordinator.resume(spec.id).error is None
+    _finish(coordinator, spec, until)
+    _assert_result(coordinator, spec)
+
+
+def test_lists_show_what_was_submitted(coordinator: Coordinator, until: Until) -> None:
+    specs = [_spec(SMALL, seed=seed, labels={"test": "lists"}) for seed in (8, 9)]
+    for spec in specs:
+        coordinator.submit(spec)
+        _finish(coordinator, spec, until)
+    found, following = coordinator.list(label=("test", "lists"))
+    assert ([status.id for status in found], following) == ([spec.id for spec in specs[::-1]], None)
+    first, cursor = coordinator.list(state="succeeded", label=("test", "lists"), limit=1)
+    second, _ = coordinator.list(state="succeeded", label=("test", "lists"), limit=1, cursor=cursor)
+    assert [status.id for status in first + second] == [spec.id for spec in specs[::-1]]
+
+
+def test_what_is_too_large_is_refused_and_not_stored(coordinator: Coordinator) -> None:
+    spec = _spec(SMALL, realizations=10**9, times=[1e5])
+    with pytest.raises(TooLarge):
+        coordinator.submit(spec)
+    with pytest.raises(UnknownSweep):
+        coordinator.status(spec.id)
+
+
+def test_the_cluster_is_told(coordinator: Coordinator, until: Until) -> None:
+    until(lambda: len(coordinator.cluster().workers) == 2)
+    cluster = coordinator.cluster()
+    assert cluster.threads == 2
+    assert cluster.scheduler is not None
+    assert cluster.dashboard is not None
+    assert all(worker.memory_limit_bytes > 0 for worker in cluster.workers)
+    assert coordinator.ready() == {"store": None, "database": None, "scheduler": None}
+
+
+def test_a_second_coordinator_is_refused(coordinator: Coordinator, data: Path) -> None:
+    with pytest.raises(StoreInUse, match=str(data)):
+        Coordinator(LocalOptions(str(data))).start()
+    assert coordinator.ready()["database"] is None
+
+
+def test_one_that_cannot_start_leaves_the_directory_free(tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger.sqlite"
+    ledger.mkdir()
+    for _ in range(2):
+        with pytest.raises(LedgerLost):
+            Coordinator(LocalOptions(str(tmp_path))).start()
+
+
+def test_a_stopped_one_leaves_no_process_and_the_next_goes_on(tmp_path: Path, until: Until) -> None:
+    spec = _spec(LONG, seed=2)
+    before = set(multiprocessing.active_children())
+    with _started(tmp_path) as first:
+        first.submit(spec)
+        until(lambda: _stored(tmp_path, spec) > 0)
+    assert set(multiprocessing.active_children()) == before
+    chunks = {path: path.stat().st_mtime_ns for path in (tmp_path / "blocks").glob("*/c.*")}
+    assert chunks
+    # As a crash in the middle of deleting leaves it.
+    Store(tmp_path).doom(spec.id, spec.canonical())
+    with _started(tmp_path) as second:
+        assert second.status(spec.id).state in ("queued", "running")
+        _finish(second, spec, until)
+        _assert_result(second, spec)
+    assert set(multiprocessing.active_children()) == before
+    assert {path: path.stat().st_mtime_ns for path in chunks} == chunks  # nothing was simulated twice

@@ -1,0 +1,245 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from sweeps.errors import Conflict, LedgerLost, SpecError, UnknownSweep
+from sweeps.ledger import Ledger
+from sweeps.status import Progress, SweepStatus
+
+SPEC = {"dimension": [3], "seed": 2**63 - 1, "bias": [0.1, 1e-300]}
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'ledger.sqlite'}"
+
+
+@pytest.fixture
+def ledger(url: str) -> Iterator[Ledger]:
+    ledger = Ledger(url)
+    yield ledger
+    ledger.close()
+
+
+def _add(ledger: Ledger, id: str, **labels: str) -> bool:
+    return ledger.add(id, f"name of {id}", labels, SPEC, Progress(blocks_total=7, cells_total=3))
+
+
+def _pages(ledger: Ledger, limit: int, state: str | None = None) -> list[list[str]]:
+    pages: list[list[str]] = []
+    cursor = None
+    while True:
+        page, cursor = ledger.list(state, None, limit, cursor)
+        pages.append([status.id for status in page])
+        if cursor is None:
+            return pages
+
+
+def _at_once(count: int, action: Callable[[int], object]) -> list[object]:
+    barrier = threading.Barrier(count)
+
+    def act(index: int) -> object:
+        barrier.wait()
+        return action(index)
+
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(act, range(count)))
+
+
+def test_what_is_entered_is_told(ledger: Ledger) -> None:
+    before = datetime.now(UTC)
+    assert _add(ledger, "a" * 12, paper="rqf", note="")
+    status = ledger.get("a" * 12)
+    assert before - timedelta(seconds=1) <= status.created <= datetime.now(UTC)
+    assert status == SweepStatus(
+        id="a" * 12,
+        name="name of aaaaaaaaaaaa",
+        labels={"paper": "rqf", "note": ""},
+        state="queued",
+        progress=Progress(blocks_total=7, cells_total=3),
+        created=status.created,
+        started=None,
+        finished=None,
+        error=None,
+        spec=SPEC,
+    )
+
+
+def test_the_same_id_is_entered_once(ledger: Ledger) -> None:
+    assert _add(ledger, "a", k="first")
+    assert not _add(ledger, "a", k="second")
+    assert ledger.get("a").labels == {"k": "first"}
+
+
+def test_concurrent_entries_make_one_row(ledger: Ledger) -> None:
+    created = _at_once(8, lambda _: _add(ledger, "a", k="v"))
+    assert sum(map(bool, created)) == 1
+    assert _pages(ledger, 10) == [["a"]]
+
+
+def test_of_concurrent_changes_one_wins(ledger: Ledger) -> None:
+    def cancel_or_succeed(index: int) -> str | None:
+        try:
+            return ledger.apply("a", "cancel" if index % 2 else "succeed").state
+        except Conflict:
+            return None
+
+    for _ in range(10):
+        _add(ledger, "a")
+        ledger.apply("a", "start")
+        told = [state for state in _at_once(4, cancel_or_succeed) if state is not None]
+        assert told == [ledger.get("a").state]
+        ledger.remove("a")
+
+
+def test_pages_are_newest_first_and_complete(ledger: Ledger) -> None:
+    ids = [f"s{i}" for i in range(7)]
+    for id in ids:
+        _add(ledger, id)
+    assert _pages(ledger, 3) == [["s6", "s5", "s4"], ["s3", "s2", "s1"], ["s0"]]
+    assert _pages(ledger, 7) == [ids[::-1]]
+
+
+def test_a_page_is_not_moved_by_newcomers_or_removals(ledger: Ledger) -> None:
+    for i in range(4):
+        _add(ledger, f"s{i}")
+    _, cursor = ledger.list(None, None, 2, None)
+    _add(ledger, "new")
+    ledger.remove("s2")
+    page, following = ledger.list(None, None, 2, cursor)
+    assert ([status.id for status in page], following) == (["s1", "s0"], None)
+
+
+def test_an_empty_ledger_has_an_empty_page(ledger: Ledger) -> None:
+    assert ledger.list(None, None, 50, None) == ([], None)
+
+
+def test_states_are_filtered(ledger: Ledger) -> None:
+    for id in ("a", "b", "c"):
+        _add(ledger, id)
+    ledger.apply("b", "start")
+    assert _pages(ledger, 1, state="queued") == [["c"], ["a"]]
+    assert _pages(ledger, 1, state="running") == [["b"]]
+    assert _pages(ledger, 1, state="no such state") == [[]]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["plain", "it's", '"quoted"', "100 %", "under_score", "'; DROP TABLE sweeps; --", "Φ=½ 🙂", " ", "a\\b"],
+)
+def test_labels_are_taken_literally(ledger: Ledger, text: str) -> None:
+    _add(ledger, "mine", **{text: text})
+    _add(ledger, "other", **{text: f"{text}x", "x": text})
+    found, _ = ledger.list(None, (text, text), 50, None)
+    assert [status.id for status in found] == ["mine"]
+    assert found[0].labels == {text: text}
+
+
+@pytest.mark.parametrize("pattern", ["%", "_____", "v%", "*"])
+def test_labels_are_not_patterns(ledger: Ledger, pattern: str) -> None:
+    _add(ledger, "a", k="value")
+    assert ledger.list(None, ("k", pattern), 50, None) == ([], None)
+
+
+@pytest.mark.parametrize("cursor", ["", "x", "-1", "1.5", "1 OR 1", "٣", "9" * 30])
+def test_a_bad_cursor_is_named(ledger: Ledger, cursor: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        ledger.list(None, None, 50, cursor)
+    assert [problem.field for problem in caught.value.problems] == ["cursor"]
+
+
+def test_times_follow_the_life(ledger: Ledger) -> None:
+    _add(ledger, "a")
+    started = ledger.apply("a", "start").started
+    assert started is not None
+    assert started.tzinfo is UTC
+    ledger.apply("a", "pause")
+    ledger.apply("a", "resume")
+    assert ledger.apply("a", "start").started == started
+    failed = ledger.apply("a", "fail", "for a reason")
+    assert failed.error == "for a reason"
+    assert failed.finished is not None
+    assert failed.created <= started <= failed.finished
+    again = ledger.apply("a", "resume")
+    assert (again.error, again.finished) == (None, None)
+
+
+def test_a_forbidden_change_changes_nothing(ledger: Ledger) -> None:
+    _add(ledger, "a")
+    ledger.apply("a", "cancel")
+    before = ledger.get("a")
+    with pytest.raises(Conflict, match="sweep a is cancelled: cannot pause it"):
+        ledger.apply("a", "pause")
+    assert ledger.get("a") == before
+
+
+def test_active_ones_are_those_that_want_to_be_computed(ledger: Ledger) -> None:
+    for id in ("queued", "running", "paused", "cancelled", "failed"):
+        _add(ledger, id)
+    ledger.apply("running", "start")
+    ledger.apply("paused", "pause")
+    ledger.apply("cancelled", "cancel")
+    ledger.apply("failed", "fail", "why")
+    assert ledger.active() == ["queued", "running"]
+
+
+def test_cost_adds_up_and_progress_is_kept(ledger: Ledger) -> None:
+    _add(ledger, "a")
+    progress = Progress(3, 7, 1, 3, 300, 0.4, 12.5)
+    assert ledger.record("a", progress, 1.5) == 1.5
+    assert ledger.record("a", progress, 0.25) == 1.75
+    assert ledger.get("a").progress == progress
+
+
+def test_a_removed_sweep_is_unknown_with_its_labels(ledger: Ledger) -> None:
+    _add(ledger, "a", k="v")
+    ledger.remove("a")
+    assert ledger.list(None, ("k", "v"), 50, None) == ([], None)
+    for ask in (ledger.get, ledger.remove, lambda id: ledger.apply(id, "cancel")):
+        with pytest.raises(UnknownSweep, match="'a'"):
+            ask("a")
+    with pytest.raises(UnknownSweep):
+        ledger.record("a", Progress(), 0.0)
+    assert _add(ledger, "a")
+    assert ledger.get("a").labels == {}
+
+
+def test_known_are_those_entered(ledger: Ledger) -> None:
+    _add(ledger, "a")
+    assert ledger.known(["a", "b"]) == {"a"}
+    assert ledger.known([]) == set()
+
+
+def test_it_outlives_its_process(url: str) -> None:
+    first = Ledger(url)
+    _add(first, "a", k="v")
+    status = first.get("a")
+    first.close()
+    second = Ledger(url)
+    assert second.get("a") == status
+    second.close()
+
+
+def test_readers_do_not_wait_for_a_writer(ledger: Ledger, tmp_path: Path) -> None:
+    _add(ledger, "a")
+    assert (tmp_path / "ledger.sqlite-wal").exists()
+
+
+def test_a_database_that_does_not_answer_is_told_in_a_line(tmp_path: Path) -> None:
+    for url in (f"sqlite:///{tmp_path}/no/such/place.sqlite", "not a url", "nosuchdatabase://host/name"):
+        with pytest.raises(LedgerLost) as caught:
+            Ledger(url)
+        assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_damaged_database_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    path.write_bytes(b"not a database" * 100)
+    with pytest.raises(LedgerLost):
+        Ledger(f"sqlite:///{path}")

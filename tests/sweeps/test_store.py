@@ -1,0 +1,395 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from numpy.typing import NDArray
+
+from rqf_engine.moments import WIDTH, Moments
+from sweeps.errors import StoreInUse
+from sweeps.overlay import TheoryRequest, TheoryValues
+from sweeps.plan import Block, Plan
+from sweeps.spec import SweepSpec
+from sweeps.store import DatasetWriter, Store
+from sweeps.summary import summarise, template
+
+_WRITER = """
+import sys
+from pathlib import Path
+import numpy as np
+from rqf_engine.moments import WIDTH, Moments
+from sweeps.plan import make_plan
+from sweeps.spec import parse_spec
+from sweeps.store import Store
+store, index = Store(Path(sys.argv[1])), int(sys.argv[2])
+plan = make_plan(parse_spec({"dimension": 3, "bias": [0.1, 0.2, 0.3], "tokens": 2, "times": 1}))
+block = list(plan.blocks())[index]
+print("ready", flush=True)
+sys.stdin.readline()
+store.write_block(block, Moments(np.full((1, WIDTH), float(index))))
+"""
+
+_OWNER = """
+import os, sys
+from pathlib import Path
+from sweeps.store import Store
+with Store(Path(sys.argv[1])).lock():
+    print(os.getpid(), flush=True)
+    sys.stdin.readline()
+"""
+
+Damage = Callable[[Path], object]
+
+
+def _truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-5])
+
+
+def _flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0x10
+    path.write_bytes(content)
+
+
+def _empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def _garble(path: Path) -> None:
+    path.write_bytes(b"something else altogether")
+
+
+DAMAGES = pytest.mark.parametrize("damage", [_truncate, _flip, _empty, _garble])
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    store = Store(tmp_path / "data")
+    store.prepare()
+    return store
+
+
+@pytest.fixture
+def blocks(small_plan: Plan) -> list[Block]:
+    return list(small_plan.blocks())
+
+
+def _moments(block: Block, seed: int = 0) -> Moments:
+    return Moments(np.random.default_rng(seed).standard_normal((len(block.cell.times), WIDTH)))
+
+
+def _chunks(store: Store) -> list[Path]:
+    return sorted((store.root / "blocks").glob("*/c.*"))
+
+
+def _python(code: str, *arguments: str) -> subprocess.Popen[str]:
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
+
+
+# -- blocks -------------------------------------------------------------------------------------------
+
+
+def test_a_block_comes_back_to_the_bit(store: Store, blocks: list[Block]) -> None:
+    written = _moments(blocks[0])
+    written.values[0, :4] = [0.0, -0.0, 5e-324, 1.7e308]
+    assert not store.has_block(blocks[0])
+    assert store.read_block(blocks[0]) is None
+    store.write_block(blocks[0], written)
+    assert store.has_block(blocks[0])
+    read = Store(store.root).read_block(blocks[0])
+    assert read is not None
+    assert read.values.tobytes() == written.values.tobytes()
+
+
+def test_a_block_is_one_chunk_and_nothing_else(store: Store, blocks: list[Block]) -> None:
+    for number, block in enumerate(blocks[:5], start=1):
+        store.write_block(block, _moments(block))
+        assert len(_chunks(store)) == number
+    names = {path.name for path in (store.root / "blocks").iterdir()}
+    assert len(names) == 1
+
+
+def test_blocks_differ_by_index_and_size(store: Store, blocks: list[Block]) -> None:
+    cell = blocks[0].cell
+    several = [Block(cell, 0, 10), Block(cell, 1, 10), Block(cell, 0, 11)]
+    for seed, block in enumerate(several):
+        store.write_block(block, _moments(block, seed))
+    for seed, block in enumerate(several):
+        read = store.read_block(block)
+        assert read is not None
+        assert np.array_equal(read.values, _moments(block, seed).values)
+
+
+@DAMAGES
+def test_a_damaged_block_is_missing_and_can_be_written_again(
+    store: Store, blocks: list[Block], damage: Damage
+) -> None:
+    store.write_block(blocks[0], _moments(blocks[0]))
+    store.write_block(blocks[1], _moments(blocks[1], 1))
+    (path,) = (path for path in _chunks(store) if path == _path(store, blocks[0]))
+    damage(path)
+    assert store.read_block(blocks[0]) is None
+    assert not store.has_block(blocks[0])
+    assert store.read_block(blocks[1]) is not None
+    store.write_block(blocks[0], _moments(blocks[0]))
+    read = store.read_block(blocks[0])
+    assert read is not None
+    assert np.array_equal(read.values, _moments(blocks[0]).values)
+
+
+def _path(store: Store, block: Block) -> Path:
+    """Where a block is stored, found from outside: the chunk that goes away with it."""
+    content = store.read_block(block)
+    assert content is not None
+    before = set(_chunks(store))
+    store.remove_block(block)
+    (path,) = before - set(_chunks(store))
+    store.write_block(block, content)
+    return path
+
+
+def test_removing_a_block_spares_the_others_and_can_be_repeated(store: Store, blocks: list[Block]) -> None:
+    for block in blocks[:3]:
+        store.write_block(block, _moments(block))
+    store.remove_block(blocks[1])
+    store.remove_block(blocks[1])
+    assert [store.has_block(block) for block in blocks[:3]] == [True, False, True]
+
+
+def test_the_first_blocks_of_several_processes_are_all_kept(store: Store) -> None:
+    processes = [_python(_WRITER, str(store.root), str(index)) for index in range(3)]
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    assert not list((store.root / "blocks").iterdir())
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    for process in processes:
+        process.communicate(timeout=60)
+        assert process.returncode == 0
+    assert len(_chunks(store)) == 3
+    assert len(list((store.root / "blocks").iterdir())) == 1
+
+
+def test_the_first_blocks_of_many_threads_are_all_kept(store: Store, blocks: list[Block]) -> None:
+    barrier = threading.Barrier(8)
+
+    def write(block: Block) -> None:
+        own = Store(store.root)
+        barrier.wait()
+        own.write_block(block, _moments(block))
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(write, blocks[:8]))
+    assert all(store.read_block(block) is not None for block in blocks[:8])
+
+
+# -- theory -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def request_() -> TheoryRequest:
+    return TheoryRequest(3, 1.0, (0.0, 0.1), (0.5, 1.0, 2.0), 0.1)
+
+
+@pytest.fixture
+def solved() -> TheoryValues:
+    generator = np.random.default_rng(3)
+    critical = np.array([np.nan, 0.5, 0.25])  # Φ need not reach ½
+    return TheoryValues(generator.random((2, 3)), generator.random((2, 3)), critical)
+
+
+def test_theory_comes_back_to_the_bit(store: Store, request_: TheoryRequest, solved: TheoryValues) -> None:
+    assert store.read_theory(request_) is None
+    for _ in range(2):  # the second worker to have solved it finds it there
+        store.write_theory(request_, solved)
+        read = store.read_theory(request_)
+        assert read is not None
+        for name in ("p_one", "p_two", "critical_bias"):
+            assert getattr(read, name).tobytes() == getattr(solved, name).tobytes()
+    assert [path.name for path in (store.root / "theory").iterdir()] == [request_.id]
+
+
+@pytest.mark.parametrize(
+    ("file", "damage"),
+    [("zarr.json", damage) for damage in (_truncate, _empty, _garble, Path.unlink)]
+    + [("c/0/0", damage) for damage in (_truncate, _flip, _empty, _garble, Path.unlink)],
+)
+def test_damaged_theory_is_missing_and_can_be_solved_again(
+    store: Store, request_: TheoryRequest, solved: TheoryValues, file: str, damage: Damage
+) -> None:
+    store.write_theory(request_, solved)
+    damage(store.root / "theory" / request_.id / file)
+    assert store.read_theory(request_) is None
+    store.write_theory(request_, solved)
+    assert store.read_theory(request_) is not None
+
+
+# -- datasets -----------------------------------------------------------------------------------------
+
+
+def _assert_same(dataset: xr.Dataset, expected: xr.Dataset) -> None:
+    assert set(dataset.data_vars) == set(expected.data_vars)
+    for name in expected.data_vars:
+        found, wanted = dataset[name].values, expected[name].values
+        assert found.astype(wanted.dtype).tobytes() == wanted.tobytes(), name
+
+
+def test_a_dataset_is_replaced_whole(store: Store, small_plan: Plan, small_spec: SweepSpec) -> None:
+    first = template(small_plan, small_spec, {"state": "first"})
+    store.create_dataset("id", first)
+    second = template(small_plan, small_spec, {"state": "second"}).drop_vars("collapse")
+    store.create_dataset("id", second)
+    with store.open_dataset("id") as dataset:
+        assert dataset.attrs == {"state": "second"}
+        _assert_same(dataset, second)
+    assert [path.name for path in store.dataset_path("id").parent.iterdir()] == ["result.zarr"]
+
+
+def test_what_a_writer_wrote_is_read(
+    store: Store, small_plan: Plan, small_spec: SweepSpec, drawn_moments: NDArray[np.float64]
+) -> None:
+    store.create_dataset("id", template(small_plan, small_spec, {"state": "running"}))
+    writer = DatasetWriter(store.dataset_path("id"))
+    half = np.where(np.arange(10)[:, None, None, None] < 5, drawn_moments, 0)
+    for moments, state in ((half, "running"), (drawn_moments, "succeeded"), (half, "odd")):
+        written = summarise(small_plan, small_spec, moments, {}, {"state": state, "n": 1.5})
+        writer.write(written)
+        with store.open_dataset("id") as dataset:
+            assert dataset.attrs == {"state": state, "n": 1.5}
+            _assert_same(dataset, written)
+
+
+def test_readers_see_every_variable_and_whole_cells_at_any_time(
+    store: Store, small_plan: Plan, small_spec: SweepSpec, drawn_moments: NDArray[np.float64]
+) -> None:
+    store.create_dataset("id", template(small_plan, small_spec, {"round": 0}))
+    path = store.dataset_path("id")
+    variables = set(template(small_plan, small_spec, {}).data_vars)
+    writer = DatasetWriter(path)
+    ended = threading.Event()
+    rounds = []
+
+    def read() -> None:
+        last = False
+        while not last:
+            last = ended.is_set()
+            with xr.open_zarr(path, chunks=None) as dataset:
+                assert set(dataset.data_vars) == variables
+                assert "consolidated_metadata" in json.loads((path / "zarr.json").read_bytes())
+                simulated = dataset["realizations"].values > 0
+                for name in ("p_one_cluster", "collapse", "mean_overlap", "p_unclustered_high"):
+                    assert np.isfinite(dataset[name].values[simulated]).all()
+                rounds.append(dataset.attrs["round"])
+
+    with ThreadPoolExecutor(1) as pool:
+        reader = pool.submit(read)
+        for number in range(1, 11):
+            moments = np.where(np.arange(10)[:, None, None, None] < number, drawn_moments, 0)
+            writer.write(summarise(small_plan, small_spec, moments, {}, {"round": number}))
+        ended.set()
+        reader.result()
+    assert rounds == sorted(rounds)
+    assert rounds[-1] == 10
+
+
+# -- what sweeps stand on, flags ----------------------------------------------------------------------
+
+
+def test_cells_of_others(store: Store) -> None:
+    store.write_cells("one", ["a", "b"])
+    store.write_cells("two", ["b", "c"])
+    store.write_cells("two", ["b", "d"])
+    assert store.cells_of_others("one") == {"b", "d"}
+    assert store.cells_of_others("two") == {"a", "b"}
+    assert store.cells_of_others("three") == {"a", "b", "d"}
+    store.remove_sweep("two")
+    assert store.cells_of_others("one") == set()
+
+
+def test_removing_a_sweep_leaves_nothing_of_it(
+    store: Store, small_plan: Plan, small_spec: SweepSpec, blocks: list[Block]
+) -> None:
+    store.write_block(blocks[0], _moments(blocks[0]))
+    store.create_dataset("id", template(small_plan, small_spec, {}))
+    store.write_cells("id", ["a"])
+    store.stop("id")
+    store.doom("id", {})
+    for _ in range(2):
+        store.remove_sweep("id")
+    assert not list(store.root.glob("*/id*"))
+    assert store.has_block(blocks[0])
+
+
+def test_stop_flags(store: Store) -> None:
+    assert not store.is_stopped("one")
+    store.stop("one")
+    store.stop("one")
+    assert (store.is_stopped("one"), store.is_stopped("two")) == (True, False)
+    store.let_run("one")
+    store.let_run("one")
+    assert not store.is_stopped("one")
+
+
+def test_doomed_sweeps_are_noted_until_spared(store: Store, small_spec: SweepSpec) -> None:
+    spec = small_spec.canonical()
+    store.doom("one", spec)
+    store.doom("two", {})
+    assert Store(store.root).doomed() == {"one": spec, "two": {}}
+    store.spare("two")
+    store.spare("two")
+    assert (store.is_doomed("one"), store.is_doomed("two")) == (True, False)
+
+
+# -- the store itself ---------------------------------------------------------------------------------
+
+
+def test_another_process_is_excluded_and_told_who_owns_the_store(store: Store) -> None:
+    owner = _python(_OWNER, str(store.root))
+    assert owner.stdout is not None
+    pid = owner.stdout.readline().strip()
+    with pytest.raises(StoreInUse, match=f"process {pid} on") as caught:
+        store.lock()
+    assert str(store.root) in str(caught.value)
+    owner.kill()
+    owner.communicate(timeout=60)
+    with store.lock(), pytest.raises(StoreInUse, match=f"process {os.getpid()} on"):
+        store.lock()
+    store.lock().close()
+
+
+def test_preparing_twice_is_well(store: Store) -> None:
+    store.prepare()
+    store.check()
+
+
+def test_a_place_that_is_no_directory_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="file"):
+        Store(tmp_path / "file").prepare()
+    with pytest.raises(OSError, match="file"):
+        Store(tmp_path / "file").check()
+
+
+def test_checks_do_not_disturb_each_other(store: Store) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: store.check(), range(200)))
+    assert {path.name for path in store.root.iterdir()} == {"blocks", "theory", "sweeps", "stopped", "doomed"}
