@@ -273,8 +273,10 @@ def test_lists_show_what_was_submitted(coordinator: Coordinator, until: Until) -
 
 
 def test_what_is_too_large_is_refused_and_not_stored(coordinator: Coordinator) -> None:
-    spec = _spec(SMALL, realizations=10**9, times=[1e5])
-    with pytest.raises(TooLarge):
+    spec = _spec(
+        SMALL, dimension={"start": 2, "stop": 1001, "num": 1000}, bias={"start": 0, "stop": 1, "num": 300}
+    )
+    with pytest.raises(TooLarge, match="max_cells"):
         coordinator.submit(spec)
     with pytest.raises(UnknownSweep):
         coordinator.status(spec.id)
