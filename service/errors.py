@@ -25,7 +25,7 @@ from starlette.exceptions import HTTPException
 
 from rqf_engine.errors import InvalidParameter
 from service.models import FieldProblem, Problem
-from sweeps.errors import Conflict, PlotError, SpecError, TooLarge, UnknownSweep, show
+from sweeps.errors import Conflict, LedgerLost, PlotError, SpecError, TooLarge, UnknownSweep, show
 
 MEDIA_TYPE = "application/problem+json"
 _TYPE = "urn:rqf:problem:"
@@ -139,6 +139,9 @@ def problem_of(exc: Exception) -> Problem:
         case Conflict():
             fields = [FieldProblem(field="state", got=exc.state, takes=f"a state that allows {exc.action}")]
             return _refusal(HTTPStatus.CONFLICT, "conflict", "The sweep's state forbids it", fields)
+        case LedgerLost():
+            fields = [FieldProblem(field="database", got="no answer", takes="the same request later")]
+            return _refusal(HTTPStatus.SERVICE_UNAVAILABLE, NotReady.slug, NotReady.title, fields)
         case PlotError():
             fields = [FieldProblem(field="plot", got="this selection", takes=str(exc))]
             return _refusal(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-request", "Nothing to draw", fields)
@@ -166,6 +169,7 @@ def install(app: FastAPI) -> None:
         SpecError,
         UnknownSweep,
         Conflict,
+        LedgerLost,
         PlotError,
         InvalidParameter,
         RequestValidationError,

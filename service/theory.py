@@ -14,22 +14,59 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from rqf_engine import theory
 from rqf_engine.model import BiasKind, Model
 from service.errors import PayloadTooLarge
-from sweeps.variables import BIAS, RQF, VARIABLES
+from sweeps.variables import BIAS, RQF, VARIABLES, Variable
+
+Array = NDArray[np.float64]
 
 #: What one request may have solved: backward equations at points (dimension, bias), and boundaries.
 MAX_SOLUTIONS = 32
 MAX_DIMENSIONS = 8
 MAX_VALUES = 256
 
-_LIMIT = {
-    "long_name": "probability of one cluster without bias, after a long time",
-    "units": "1",
-    "source": f"2^(1-N), every token on either side at random, {RQF}",
-}
-_LIFETIME = {
-    "long_name": "mean lifetime of two clusters under bias noise, for small bias",
-    "units": "1",
-    "source": f"(pi/4) Beta((n-1)/2, 1/2) / bias, {BIAS}",
+_ATTENTION = "Fedorov et al., Clustering in Deep Stochastic Transformers, arXiv:2601.21942"
+_VON_MISES = "von Mises-Fisher law, Mardia & Jupp, Directional Statistics (2000) 9.3"
+
+_VARIABLES = VARIABLES | {
+    "one_cluster_limit": Variable(
+        ("tokens",),
+        "probability of one cluster without bias, after a long time",
+        f"2^(1-N), every token on either side at random, {RQF}",
+    ),
+    "metastable_lifetime": Variable(
+        ("dimension", "bias"),
+        "mean lifetime of two clusters under bias noise, for small bias",
+        f"(pi/4) Beta((n-1)/2, 1/2) / bias, {BIAS}",
+    ),
+    "exact_metastable_lifetime": Variable(
+        ("dimension", "bias"),
+        "mean time in which two antipodal tokens come within the tolerance of parallel, under bias noise",
+        f"scale function and speed density of the overlap, {BIAS}",
+    ),
+    "mean_alignment": Variable(
+        ("dimension", "bias"),
+        "stationary mean of the overlap of one token with the constant bias",
+        f"{_VON_MISES}: A = I_(n/2)(2 bias) / I_(n/2-1)(2 bias)",
+    ),
+    "mean_squared_alignment": Variable(
+        ("dimension", "bias"),
+        "stationary mean of the squared overlap of one token with the constant bias",
+        f"{_VON_MISES}: 1 - (n-1) A / (2 bias)",
+    ),
+    "antipodal_probability": Variable(
+        ("dimension",),
+        "probability that two tokens without bias end antipodal",
+        f"scale function of the overlap with attention, {RQF}; {_ATTENTION}",
+    ),
+    "antipodal_exponent": Variable(
+        (),
+        "rate at which two nearly antipodal tokens without bias part, negative where they attract",
+        f"2 alpha / (1 + exp(2 kappa)) - (1 + tau), drift of the overlap at -1, {RQF}; {_ATTENTION}",
+    ),
+    "critical_attention": Variable(
+        (),
+        "attention strength from which on two tokens without bias never end antipodal",
+        f"(1 + tau)/2 (1 + exp(2 kappa)), where the antipodal exponent is 0, {RQF}; {_ATTENTION}",
+    ),
 }
 
 
@@ -81,6 +118,11 @@ class TheoryQuery(BaseModel):
     time: _Times = Field([20.0], description="Times, 0.001…1000.", examples=[["5,20"]])
     bias_kind: BiasKind = Field("noise", description="noise or constant.")
     noise_symmetry: float = Field(1.0, description="Noise symmetry τ, −1 < τ ≤ 1.")
+    attention_strength: float = Field(0.0, description="Attention strength α ≥ 0.")
+    inverse_temperature: float = Field(1.0, description="Inverse temperature κ of the attention.")
+    initial_overlap: float | None = Field(
+        None, gt=-1, lt=1, description="Common overlap z0 of the tokens at time 0; left out: uniform tokens."
+    )
     tolerance: float = Field(0.1, description="Tolerance ε of a cluster, radians, 0 < ε < π/2.")
 
     @property
@@ -88,12 +130,26 @@ class TheoryQuery(BaseModel):
         """Lengths of dimension, bias, tokens, time."""
         return len(self.dimension), len(self.bias), len(self.tokens), len(self.time)
 
-    def models(self) -> Iterator[tuple[tuple[int, int, int], Model]]:
-        """Every model with its position. Raises InvalidParameter."""
+    def pairs(self) -> Iterator[tuple[tuple[int, int], int, float]]:
+        """Every position, dimension and bias."""
         for i, dimension in enumerate(self.dimension):
             for j, bias in enumerate(self.bias):
-                for k, tokens in enumerate(self.tokens):
-                    yield (i, j, k), Model(dimension, tokens, bias, self.bias_kind, self.noise_symmetry)
+                yield (i, j), dimension, bias
+
+    def models(self) -> Iterator[tuple[tuple[int, int, int], Model]]:
+        """Every model with its position. Raises InvalidParameter."""
+        for (i, j), dimension, bias in self.pairs():
+            for k, tokens in enumerate(self.tokens):
+                model = Model(
+                    dimension,
+                    tokens,
+                    bias,
+                    self.bias_kind,
+                    self.noise_symmetry,
+                    self.attention_strength,
+                    self.inverse_temperature,
+                )
+                yield (i, j, k), model
 
 
 def exact_results(query: TheoryQuery) -> xr.Dataset:
@@ -102,33 +158,9 @@ def exact_results(query: TheoryQuery) -> xr.Dataset:
     Dimensions (dimension, bias, tokens, time), each ascending without repeats; every variable has
     ``long_name``, ``units`` and ``source``. Raises InvalidParameter, PayloadTooLarge.
     """
-    pairs = len(query.dimension) * len(query.bias)
-    if pairs > MAX_SOLUTIONS:
-        takes = f"at most {MAX_SOLUTIONS} pairs (dimension, bias) in one request"
-        raise PayloadTooLarge("dimension", f"{pairs} pairs", takes)
-    if len(query.dimension) > MAX_DIMENSIONS:
-        takes = f"at most {MAX_DIMENSIONS} dimensions in one request"
-        raise PayloadTooLarge("dimension", f"{len(query.dimension)} dimensions", takes)
-    exponents = np.full(query.shape[:3], np.nan)
-    p_one, p_two = np.full((2, *query.shape), np.nan)
-    for at, model in query.models():
-        exponents[at] = theory.lyapunov_exponent(model)
-        if model.tokens == 2 and (model.bias_kind == "noise" or model.bias == 0):
-            found = theory.two_point_probabilities(
-                model.dimension, model.bias, query.time, query.tolerance, query.noise_symmetry
-            )
-            p_one[at], p_two[at] = found.p_one, found.p_two
-    exact, predicted = _boundaries(query)
-    limits = np.array([theory.one_cluster_limit(count) for count in query.tokens])
-    variables = {
-        "exact_p_one_cluster": _labelled("exact_p_one_cluster", p_one),
-        "exact_p_two_cluster": _labelled("exact_p_two_cluster", p_two),
-        "exact_critical_bias": _labelled("exact_critical_bias", exact),
-        "predicted_critical_bias": _labelled("predicted_critical_bias", predicted),
-        "exact_lyapunov": _labelled("exact_lyapunov", exponents),
-        "one_cluster_limit": (("tokens",), limits, _LIMIT),
-        "metastable_lifetime": (("dimension", "bias"), _lifetimes(query), _LIFETIME),
-    }
+    _check_size(query)
+    found = _probabilities(query) | _boundaries(query) | _lifetimes(query) | _alignments(query)
+    found |= _with_attention(query) | {"one_cluster_limit": _limits(query)}
     coords = {
         "dimension": query.dimension,
         "bias": query.bias,
@@ -136,36 +168,94 @@ def exact_results(query: TheoryQuery) -> xr.Dataset:
         "time": query.time,
         "bias_kind": query.bias_kind,
         "noise_symmetry": query.noise_symmetry,
+        "attention_strength": query.attention_strength,
+        "inverse_temperature": query.inverse_temperature,
+        "initial_overlap": math.nan if query.initial_overlap is None else query.initial_overlap,
         "tolerance": query.tolerance,
     }
-    return xr.Dataset(variables, coords)
+    labels = {name: _VARIABLES[name] for name in found}
+    return xr.Dataset({name: (labels[name].over, found[name], labels[name].attrs) for name in found}, coords)
 
 
-def _boundaries(query: TheoryQuery) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Exact and predicted critical bias, of shape (dimension, tokens, time)."""
+def _check_size(query: TheoryQuery) -> None:
+    pairs = len(query.dimension) * len(query.bias)
+    if pairs > MAX_SOLUTIONS:
+        takes = f"at most {MAX_SOLUTIONS} pairs (dimension, bias) in one request"
+        raise PayloadTooLarge("dimension", f"{pairs} pairs", takes)
+    if len(query.dimension) > MAX_DIMENSIONS:
+        takes = f"at most {MAX_DIMENSIONS} dimensions in one request"
+        raise PayloadTooLarge("dimension", f"{len(query.dimension)} dimensions", takes)
+
+
+def _probabilities(query: TheoryQuery) -> dict[str, Array]:
+    """Of two tokens without attention; and Lyapunov exponents."""
+    exponents = np.full(query.shape[:3], np.nan)
+    p_one, p_two = np.full((2, *query.shape), np.nan)
+    angle = None if query.initial_overlap is None else math.acos(query.initial_overlap)
+    for at, model in query.models():
+        exponents[at] = theory.lyapunov_exponent(model)
+        noise = model.bias_kind == "noise" or model.bias == 0
+        if model.tokens == 2 and noise and not query.attention_strength:
+            found = theory.two_point_probabilities(
+                model.dimension, model.bias, query.time, query.tolerance, query.noise_symmetry, angle
+            )
+            p_one[at], p_two[at] = found.p_one, found.p_two
+    return {"exact_p_one_cluster": p_one, "exact_p_two_cluster": p_two, "exact_lyapunov": exponents}
+
+
+def _boundaries(query: TheoryQuery) -> dict[str, Array]:
+    """Of the order parameter, which is defined for uniform tokens, under bias noise."""
     exact, predicted = np.full((2, len(query.dimension), len(query.tokens), len(query.time)), np.nan)
-    if query.bias_kind != "noise":
-        return exact, predicted
-    for row, dimension in enumerate(query.dimension):
-        predicted[row] = theory.predicted_critical_bias(dimension, query.time, query.noise_symmetry)
-        if 2 in query.tokens:
-            roots = theory.exact_critical_bias(dimension, query.time, query.tolerance, query.noise_symmetry)
-            exact[row, query.tokens.index(2)] = roots
-    return exact, predicted
+    uniform = query.initial_overlap is None
+    if query.bias_kind == "noise" and uniform and not query.attention_strength:
+        for row, dimension in enumerate(query.dimension):
+            predicted[row] = theory.predicted_critical_bias(dimension, query.time, query.noise_symmetry)
+            if 2 in query.tokens:
+                exact[row, query.tokens.index(2)] = theory.exact_critical_bias(
+                    dimension, query.time, query.tolerance, query.noise_symmetry
+                )
+    return {"exact_critical_bias": exact, "predicted_critical_bias": predicted}
 
 
-def _lifetimes(query: TheoryQuery) -> NDArray[np.float64]:
-    if query.bias_kind != "noise":
-        return np.full(query.shape[:2], np.nan)
-    lifetimes = [
-        [theory.metastable_lifetime(dimension, bias, query.noise_symmetry) for bias in query.bias]
+def _lifetimes(query: TheoryQuery) -> dict[str, Array]:
+    asymptotic, exact = np.full((2, *query.shape[:2]), np.nan)
+    if query.bias_kind == "noise" and not query.attention_strength:
+        for at, dimension, bias in query.pairs():
+            asymptotic[at] = theory.metastable_lifetime(dimension, bias, query.noise_symmetry)
+            exact[at] = theory.exact_metastable_lifetime(
+                dimension, bias, query.noise_symmetry, query.tolerance
+            )
+    return {"metastable_lifetime": asymptotic, "exact_metastable_lifetime": exact}
+
+
+def _alignments(query: TheoryQuery) -> dict[str, Array]:
+    mean, square = np.full((2, *query.shape[:2]), np.nan)
+    if query.bias_kind == "constant" and not query.attention_strength:
+        for at, dimension, bias in query.pairs():
+            mean[at], square[at] = theory.alignment_moments(dimension, bias)
+    return {"mean_alignment": mean, "mean_squared_alignment": square}
+
+
+def _with_attention(query: TheoryQuery) -> dict[str, Array]:
+    """Of two tokens without bias; attention may be 0."""
+    strength, temperature, symmetry = (
+        query.attention_strength,
+        query.inverse_temperature,
+        query.noise_symmetry,
+    )
+    shares = [
+        theory.antipodal_probability(dimension, strength, temperature, symmetry, query.initial_overlap)
         for dimension in query.dimension
     ]
-    return np.array(lifetimes)
+    return {
+        "antipodal_probability": np.array(shares),
+        "antipodal_exponent": np.array(theory.antipodal_exponent(strength, temperature, symmetry)),
+        "critical_attention": np.array(theory.critical_attention(temperature, symmetry)),
+    }
 
 
-def _labelled(
-    name: str, values: NDArray[np.float64]
-) -> tuple[tuple[str, ...], NDArray[np.float64], dict[str, str]]:
-    variable = VARIABLES[name]
-    return variable.over, values, variable.attrs
+def _limits(query: TheoryQuery) -> Array:
+    """Of uniform tokens without attention."""
+    if query.initial_overlap is not None or query.attention_strength:
+        return np.full(len(query.tokens), np.nan)
+    return np.array([theory.one_cluster_limit(count) for count in query.tokens])

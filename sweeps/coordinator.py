@@ -63,7 +63,7 @@ class Coordinator:
             created = self._ledger.add(spec.id, spec.name, spec.labels, spec.canonical(), progress)
             if created:
                 self._store.spare(spec.id)
-                self._store.write_cells(spec.id, (cell.id for cell in plan.cells))
+                self._store.note_blocks(spec.id, plan.blocks())
                 attrs = attributes(self._ledger.get(spec.id))
                 self._store.create_dataset(spec.id, template(plan, spec, attrs))
             elif self._ledger.get(spec.id).state in ("failed", "cancelled"):
@@ -102,10 +102,11 @@ class Coordinator:
         return self._with_live(status)
 
     def delete(self, id: str) -> None:
-        """Strike a sweep out; its data follow, less the cells that other sweeps use. Raises UnknownSweep."""
+        """Strike a sweep out; its data follow, less the blocks that other sweeps use. Raises UnknownSweep."""
         with self._reconciler.guard:
+            self._ledger.get(id)
             # Noted before it is struck out: no crash may leave data that nobody knows of.
-            self._store.doom(id, self._ledger.get(id).spec)
+            self._store.doom(id)
             self._ledger.remove(id)
             self._reconciler.halt(id)
         self._reconciler.wake()

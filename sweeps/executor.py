@@ -5,6 +5,7 @@ Dask is disposable here: nothing that matters is kept in it, and whatever it los
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import os
@@ -21,7 +22,7 @@ from sweeps.tasks import TaskReport, warm_up
 
 log = logging.getLogger(__name__)
 
-_CONNECT_SECONDS = 10
+_CONNECT_SECONDS = 5
 _CLOSE_SECONDS = 5
 #: Niceness of embedded workers: the service they share a machine with keeps answering at once.
 _NICENESS = 10
@@ -124,10 +125,11 @@ class _Prepare(WorkerPlugin):
     def __init__(self, niceness: int) -> None:
         self._niceness = niceness
 
-    def setup(self, worker: Worker) -> None:
+    async def setup(self, worker: Worker) -> None:
         del worker
         os.nice(self._niceness)
-        warm_up()
+        # Compiling takes a while, and a worker that does not answer meanwhile is taken for dead.
+        await asyncio.to_thread(warm_up)
 
 
 def _embedded_cluster(workers: int) -> LocalCluster:

@@ -14,12 +14,11 @@ import secrets
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 from sweeps.attributes import attributes, completed
-from sweeps.errors import ClusterLost, Conflict, LedgerLost, SpecError, SweepsError, UnknownSweep
+from sweeps.errors import ClusterLost, Conflict, LedgerLost, SweepsError, UnknownSweep
 from sweeps.executor import Executor, Outcome
 from sweeps.job import Job
 from sweeps.ledger import Ledger
@@ -211,7 +210,7 @@ class Reconciler:
         plan = make_plan(spec, _NO_LIMITS)
         with self.guard:
             if not self._store.dataset_path(status.id).exists():
-                self._store.write_cells(status.id, (cell.id for cell in plan.cells))
+                self._store.note_blocks(status.id, plan.blocks())
                 self._store.create_dataset(status.id, template(plan, spec, attributes(status)))
         return Job(spec, plan, self._store)
 
@@ -267,35 +266,16 @@ class Reconciler:
 
     def _bury(self) -> None:
         """Remove the data of deleted sweeps, once no task can write any more of them."""
-        for id, spec in self._doomed().items():
-            if id not in self._in_flight.values():
-                self._remove_blocks(id, spec)
-                with self.guard:
-                    if self._store.is_doomed(id):  # else it was submitted again meanwhile
-                        self._store.remove_sweep(id)
-                log.info("sweep %s is deleted", id)
-
-    def _doomed(self) -> dict[str, dict[str, Any]]:
         with self.guard:
             doomed = self._store.doomed()
             # Where deleting one broke off between its two steps, nobody was told that it is gone.
-            undeleted = self._ledger.known(doomed)
-            for id in undeleted:
+            for id in self._ledger.known(doomed):
                 self._store.spare(id)
-        return {id: spec for id, spec in doomed.items() if id not in undeleted}
-
-    def _remove_blocks(self, id: str, data: Mapping[str, Any]) -> None:
-        try:
-            spec = parse_spec(data)
-            plan = make_plan(spec, _NO_LIMITS)
-        except SpecError:  # of a version that took other specs
-            return
-        if spec.id != id:  # of another numerics version
-            return
-        spared = self._store.cells_of_others(id)
-        for block in plan.blocks():
-            if block.cell.id not in spared:
-                self._store.remove_block(block)
+                doomed.remove(id)
+            for id in doomed.difference(self._in_flight.values()):
+                self._store.remove_blocks(id)
+                self._store.remove_sweep(id)
+                log.info("sweep %s is deleted", id)
 
     def _guarded(self, job: Job, action: Callable[[], None]) -> None:
         """Do something for one sweep; if it cannot be done, that sweep fails and no other."""

@@ -6,9 +6,9 @@ content, so that sweeps share what they have in common and a task always writes 
 
     blocks/v1-t24/      moments of every block with 24 record times, numerics version 1
     theory/ID/          solved theory requests
-    sweeps/ID/          result.zarr, the dataset users open; cells.txt, the cells it stands on
+    sweeps/ID/          result.zarr, the dataset users open; blocks.txt, the blocks it stands on
     stopped/ID          a flag: tasks of this sweep stop at the next block boundary
-    doomed/ID           the spec of a deleted sweep whose data are still to be removed
+    doomed/ID           a flag: this sweep was deleted, its data are still to be removed
 """
 
 from __future__ import annotations
@@ -165,39 +165,39 @@ class Store:
         dataset: xr.Dataset = xr.open_zarr(self.dataset_path(sweep), consolidated=True)
         return dataset
 
-    def write_cells(self, sweep: str, cells: Iterable[str]) -> None:
-        """Note which cells a sweep stands on, so that deleting another sweep spares them."""
+    def note_blocks(self, sweep: str, blocks: Iterable[Block]) -> None:
+        """Note which blocks a sweep stands on: deleting it removes them, deleting another spares them."""
         directory = self.root / "sweeps" / sweep
         directory.mkdir(parents=True, exist_ok=True)
-        _replace(directory / "cells.txt", "\n".join(cells).encode())
+        chunks = (str(self._chunk(block).relative_to(self.root)) for block in blocks)
+        _replace(directory / "blocks.txt", "\n".join(chunks).encode())
 
-    def cells_of_others(self, sweep: str) -> set[str]:
-        """Ids of the cells that any other sweep stands on."""
-        notes = (self.root / "sweeps").glob("*/cells.txt")
-        return {cell for note in notes if note.parent.name != sweep for cell in note.read_text().split()}
+    def remove_blocks(self, sweep: str) -> None:
+        """Remove the blocks that a sweep stands on and no other does."""
+        notes = {note.parent.name: note for note in (self.root / "sweeps").glob("*/blocks.txt")}
+        chunks = set(notes.pop(sweep).read_text().split()) if sweep in notes else set()
+        for note in notes.values():
+            chunks.difference_update(note.read_text().split())
+        for chunk in chunks:
+            (self.root / chunk).unlink(missing_ok=True)
 
     def remove_sweep(self, sweep: str) -> None:
-        """Remove a sweep's dataset, its note of cells and its flags; blocks are removed one by one."""
+        """Remove a sweep's dataset, its note of blocks and its flags."""
         shutil.rmtree(self.root / "sweeps" / sweep, ignore_errors=True)
         self.let_run(sweep)
         self.spare(sweep)
 
-    def doom(self, sweep: str, spec: Mapping[str, Any]) -> None:
-        """Note that a sweep's data are to be removed: its spec tells which blocks it stands on."""
-        _replace(self.root / "doomed" / sweep, json.dumps(spec).encode())
+    def doom(self, sweep: str) -> None:
+        """Note that a sweep's data are to be removed."""
+        (self.root / "doomed" / sweep).touch()
 
     def spare(self, sweep: str) -> None:
         """Take ``doom`` back."""
         (self.root / "doomed" / sweep).unlink(missing_ok=True)
 
-    def is_doomed(self, sweep: str) -> bool:
-        """Whether a sweep's data are to be removed."""
-        return (self.root / "doomed" / sweep).exists()
-
-    def doomed(self) -> dict[str, dict[str, Any]]:
-        """Specs of the sweeps whose data are to be removed, by id."""
-        notes = (self.root / "doomed").glob("[!.]*")
-        return {note.name: json.loads(note.read_bytes()) for note in notes}
+    def doomed(self) -> set[str]:
+        """Ids of the sweeps whose data are to be removed."""
+        return {note.name for note in (self.root / "doomed").iterdir()}
 
     def stop(self, sweep: str) -> None:
         """Ask running tasks of a sweep to stop at the next block boundary."""

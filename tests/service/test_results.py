@@ -184,6 +184,30 @@ def test_theory_is_that_of_the_engine(http: httpx.Client) -> None:
         assert {"long_name", "units", "source"} <= set(variable["attrs"]), name
 
 
+def test_theory_with_attention_has_only_what_is_known_with_it(http: httpx.Client) -> None:
+    parameters = {"bias": "0,0.1", "attention_strength": "1.5", "noise_symmetry": "0.5"}
+    document = http.get("/v1/theory", params=parameters).json()
+    found = xr.Dataset.from_dict(document)
+    assert found["antipodal_probability"].item() == theory.antipodal_probability(3, 1.5, 1.0, 0.5)
+    assert found["antipodal_exponent"].item() == theory.antipodal_exponent(1.5, 1.0, 0.5)
+    assert found["critical_attention"].item() == theory.critical_attention(1.0, 0.5)
+    known = {"antipodal_probability", "antipodal_exponent", "critical_attention"}
+    for name, variable in found.data_vars.items():
+        assert name in known or variable.isnull().all(), name
+        assert {"long_name", "units", "source"} <= set(variable.attrs), name
+
+
+def test_theory_of_a_given_start(http: httpx.Client) -> None:
+    parameters = {"bias": "0.1", "initial_overlap": "-0.5", "time": "5", "tolerance": "0.2"}
+    found = xr.Dataset.from_dict(http.get("/v1/theory", params=parameters).json())
+    exact = theory.two_point_probabilities(3, 0.1, [5.0], 0.2, initial_angle=np.arccos(-0.5))
+    assert found["exact_p_two_cluster"].item() == pytest.approx(exact.p_two[0], rel=1e-12)
+    assert found["antipodal_probability"].item() == pytest.approx(2 / 3)
+    assert found["exact_metastable_lifetime"].item() == theory.exact_metastable_lifetime(3, 0.1, 1.0, 0.2)
+    for name in ("exact_critical_bias", "predicted_critical_bias", "one_cluster_limit"):
+        assert found[name].isnull().all(), name
+
+
 def test_theory_of_constant_bias_and_of_ranges(client: Client) -> None:
     import json
 
@@ -191,3 +215,7 @@ def test_theory_of_constant_bias_and_of_ranges(client: Client) -> None:
     np.testing.assert_allclose(document["coords"]["bias"]["data"], [0.1, np.sqrt(0.1), 1.0], rtol=1e-12)
     assert document["data_vars"]["exact_p_one_cluster"]["data"][0][0][0] == [None]
     assert all(x < -2 for x in np.ravel(document["data_vars"]["exact_lyapunov"]["data"]))
+    mean, square = theory.alignment_moments(8, 1.0)
+    assert document["data_vars"]["mean_alignment"]["data"][0][2] == mean
+    assert document["data_vars"]["mean_squared_alignment"]["data"][0][2] == square
+    assert document["data_vars"]["exact_metastable_lifetime"]["data"] == [[None, None, None]]

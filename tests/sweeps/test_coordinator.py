@@ -217,7 +217,7 @@ def test_deleting_removes_what_no_other_sweep_stands_on(
     for ask in (coordinator.status, coordinator.dataset_path, coordinator.cancel, coordinator.delete):
         with pytest.raises(UnknownSweep):
             ask(whole.id)
-    until(lambda: not Store(data).is_doomed(whole.id))
+    until(lambda: whole.id not in Store(data).doomed())
     assert _stored(data, whole) == _stored(data, shared) == kept
     assert not (data / "sweeps" / whole.id).exists()
     until(_steady(lambda: _stored(data, whole)))
@@ -316,7 +316,7 @@ def test_a_stopped_one_leaves_no_process_and_the_next_goes_on(tmp_path: Path, un
     chunks = {path: path.stat().st_mtime_ns for path in (tmp_path / "blocks").glob("*/c.*")}
     assert chunks
     # As a crash in the middle of deleting leaves it.
-    Store(tmp_path).doom(spec.id, spec.canonical())
+    Store(tmp_path).doom(spec.id)
     with _started(tmp_path) as second:
         assert second.status(spec.id).state in ("queued", "running")
         _finish(second, spec, until)

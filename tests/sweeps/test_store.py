@@ -314,15 +314,18 @@ def test_readers_see_every_variable_and_whole_cells_at_any_time(
 # -- what sweeps stand on, flags ----------------------------------------------------------------------
 
 
-def test_cells_of_others(store: Store) -> None:
-    store.write_cells("one", ["a", "b"])
-    store.write_cells("two", ["b", "c"])
-    store.write_cells("two", ["b", "d"])
-    assert store.cells_of_others("one") == {"b", "d"}
-    assert store.cells_of_others("two") == {"a", "b"}
-    assert store.cells_of_others("three") == {"a", "b", "d"}
-    store.remove_sweep("two")
-    assert store.cells_of_others("one") == set()
+def test_removing_blocks_spares_those_of_others(store: Store, blocks: list[Block]) -> None:
+    for block in blocks[:4]:
+        store.write_block(block, _moments(block))
+    store.note_blocks("one", blocks[:1])
+    store.note_blocks("one", blocks[:2])
+    store.note_blocks("two", blocks[1:3])
+    store.remove_blocks("three")
+    store.remove_blocks("one")
+    assert [store.has_block(block) for block in blocks[:4]] == [False, True, True, True]
+    store.remove_sweep("one")
+    store.remove_blocks("two")
+    assert [store.has_block(block) for block in blocks[:4]] == [False, False, False, True]
 
 
 def test_removing_a_sweep_leaves_nothing_of_it(
@@ -330,9 +333,9 @@ def test_removing_a_sweep_leaves_nothing_of_it(
 ) -> None:
     store.write_block(blocks[0], _moments(blocks[0]))
     store.create_dataset("id", template(small_plan, small_spec, {}))
-    store.write_cells("id", ["a"])
+    store.note_blocks("id", blocks[:1])
     store.stop("id")
-    store.doom("id", {})
+    store.doom("id")
     for _ in range(2):
         store.remove_sweep("id")
     assert not list(store.root.glob("*/id*"))
@@ -349,14 +352,13 @@ def test_stop_flags(store: Store) -> None:
     assert not store.is_stopped("one")
 
 
-def test_doomed_sweeps_are_noted_until_spared(store: Store, small_spec: SweepSpec) -> None:
-    spec = small_spec.canonical()
-    store.doom("one", spec)
-    store.doom("two", {})
-    assert Store(store.root).doomed() == {"one": spec, "two": {}}
+def test_doomed_sweeps_are_noted_until_spared(store: Store) -> None:
+    store.doom("one")
+    store.doom("two")
+    assert Store(store.root).doomed() == {"one", "two"}
     store.spare("two")
     store.spare("two")
-    assert (store.is_doomed("one"), store.is_doomed("two")) == (True, False)
+    assert store.doomed() == {"one"}
 
 
 # -- the store itself ---------------------------------------------------------------------------------

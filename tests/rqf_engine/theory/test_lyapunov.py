@@ -33,10 +33,10 @@ def test_constant_bias_is_the_mean_overlap_of_the_one_token_law(dimension: int, 
     assert exponent == pytest.approx(-1.0 - bias * mean, rel=1e-9)
 
 
-@pytest.mark.parametrize("bias", [1e-300, 1.0, 1e8, 1e300])
+@pytest.mark.parametrize("bias", [1e-300, 1.0, 1e3, 1e6])
 def test_constant_bias_in_a_million_dimensions(bias: float) -> None:
     ratio = -(lyapunov_exponent(Model(10**6, 2, bias=bias, bias_kind="constant")) + 2.0) / bias
-    order, k = 5e5, 2 * min(bias, 1e100)
+    order, k = 5e5, 2 * bias
     # Amos' bounds of I_ν/I_{ν−1}, Math. Comp. 28 (1974) 239.
     lower = k / (order - 0.5 + math.hypot(order + 0.5, k))
     upper = k / (order - 1.0 + math.hypot(order + 1.0, k))
