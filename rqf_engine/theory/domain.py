@@ -48,6 +48,24 @@ def check_angle(angle: float) -> None:
         raise InvalidParameter("initial_angle", angle, "an angle between 0 and π, in radians")
 
 
+def check_overlap(overlap: float) -> None:
+    """InvalidParameter unless −1 < z0 < 1."""
+    if not -1 < overlap < 1:
+        raise InvalidParameter("initial_overlap", overlap, "a number between −1 and 1")
+
+
+def check_attention(attention_strength: float) -> None:
+    """InvalidParameter unless α is finite and ≥ 0."""
+    if not 0 <= attention_strength < math.inf:
+        raise InvalidParameter("attention_strength", attention_strength, "a finite number ≥ 0")
+
+
+def check_temperature(inverse_temperature: float) -> None:
+    """InvalidParameter unless κ is finite."""
+    if not math.isfinite(inverse_temperature):
+        raise InvalidParameter("inverse_temperature", inverse_temperature, "a finite number")
+
+
 def check_times(times: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
     """The times as an array; InvalidParameter unless one or more, finite, > 0 and strictly increasing."""
     array = np.asarray(times, dtype=np.float64)

@@ -8,10 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rqf_engine.model import Model
+from rqf_engine.theory.alignment import mean_resultant
 from rqf_engine.theory.domain import check_dimension
-
-#: Concentration beyond which the mean overlap is 1 to rounding in every dimension, and squares still finite.
-_LARGEST = 1e100
 
 
 def lyapunov_exponent(model: Model) -> float:
@@ -26,7 +24,7 @@ def lyapunov_exponent(model: Model) -> float:
     free = -(1.0 + model.noise_symmetry)
     if model.bias_kind == "noise":
         return free - model.bias * model.bias * (model.dimension - 1) / 2
-    return free - model.bias * _mean_resultant(model.dimension, min(2.0 * model.bias, _LARGEST))
+    return free - model.bias * mean_resultant(model.dimension, 2.0 * model.bias)
 
 
 def matrix_spectrum(dimension: int) -> NDArray[np.float64]:
@@ -36,21 +34,3 @@ def matrix_spectrum(dimension: int) -> NDArray[np.float64]:
     """
     check_dimension(dimension)
     return np.arange(dimension - 1, -dimension, -2, dtype=np.float64)
-
-
-def _mean_resultant(dimension: int, concentration: float) -> float:
-    """I_{n/2}(k)/I_{n/2−1}(k) by its continued fraction, run backwards.
-
-    Bessel functions, scaled ones too, underflow for large n. The start k/(ν + √(ν² + k²)) is right to 1/k
-    already, and each turn shrinks its error by about the square of the ratio: to e^−40 after √(ν² + 40k) − ν.
-    """
-    if concentration == 0.0:
-        return 0.0
-    order = dimension / 2
-    enough = 40.0 * concentration / (order + math.sqrt(order**2 + 40.0 * concentration))
-    turns = 20 + math.ceil(min(enough, 100_000.0))
-    last = order + turns
-    ratio = concentration / (last + math.hypot(last, concentration))
-    for index in range(turns - 1, -1, -1):
-        ratio = 1.0 / (2.0 * (order + index) / concentration + ratio)
-    return ratio
