@@ -82,6 +82,11 @@ def _split(value: object) -> list[Any]:
     return points
 
 
+def _only(value: object) -> object:
+    """The entry of a list of one, which is what a command line gives; any other value as it is."""
+    return value[0] if isinstance(value, list) and len(value) == 1 else value
+
+
 def _points(text: str) -> list[Any]:
     if ":" not in text:
         return [text]
@@ -100,6 +105,8 @@ def _ascending(values: list[Any]) -> list[Any]:
 
 _Length = Field(min_length=1, max_length=MAX_VALUES)
 _Integers = Annotated[list[int], BeforeValidator(_split), AfterValidator(_ascending), _Length]
+_Number = Annotated[float, BeforeValidator(_only)]
+_Overlap = Annotated[float, BeforeValidator(_only), Field(gt=-1, lt=1)]
 _Finite = Annotated[float, Field(allow_inf_nan=False)]
 #: Beyond, the backward equation takes a line too long or too fine to be solved while somebody waits.
 _Time = Annotated[float, Field(ge=1e-3, le=1e3)]
@@ -116,14 +123,14 @@ class TheoryQuery(BaseModel):
     bias: _Numbers = Field([0.0], description="Bias strength γ ≥ 0.", examples=[["0.003:1:8"]])
     tokens: _Integers = Field([2], description="Number of tokens N, 2…1024.", examples=[["2"]])
     time: _Times = Field([20.0], description="Times, 0.001…1000.", examples=[["5,20"]])
-    bias_kind: BiasKind = Field("noise", description="noise or constant.")
-    noise_symmetry: float = Field(1.0, description="Noise symmetry τ, −1 < τ ≤ 1.")
-    attention_strength: float = Field(0.0, description="Attention strength α ≥ 0.")
-    inverse_temperature: float = Field(1.0, description="Inverse temperature κ of the attention.")
-    initial_overlap: float | None = Field(
-        None, gt=-1, lt=1, description="Common overlap z0 of the tokens at time 0; left out: uniform tokens."
+    bias_kind: Annotated[BiasKind, BeforeValidator(_only)] = Field("noise", description="noise or constant.")
+    noise_symmetry: _Number = Field(1.0, description="Noise symmetry τ, −1 < τ ≤ 1.")
+    attention_strength: _Number = Field(0.0, description="Attention strength α ≥ 0.")
+    inverse_temperature: _Number = Field(1.0, description="Inverse temperature κ of the attention.")
+    initial_overlap: _Overlap | None = Field(
+        None, description="Common overlap z0 of the tokens at time 0; left out: uniform tokens."
     )
-    tolerance: float = Field(0.1, description="Tolerance ε of a cluster, radians, 0 < ε < π/2.")
+    tolerance: _Number = Field(0.1, description="Tolerance ε of a cluster, radians, 0 < ε < π/2.")
 
     @property
     def shape(self) -> tuple[int, int, int, int]:

@@ -99,8 +99,10 @@ def test_theory_needs_no_service(rqf: Rqf, monkeypatch: pytest.MonkeyPatch) -> N
     document = json.loads(rqf("theory", "time=30", "--json"))
     # At γ = 0 half the pairs end up parallel, whatever the dimension.
     assert document["data_vars"]["exact_p_one_cluster"]["data"][0][0][0][0] == pytest.approx(0.5, abs=1e-4)
-    table = rqf("theory", "time=5", "attention_strength=1.5", "initial_overlap=0.2").splitlines()
-    assert "antipodal_probability" in table[0]
+    single = ("bias_kind=constant", "tolerance=0.2", "attention_strength=1.5", "initial_overlap=0.2")
+    assert "antipodal_probability" in rqf("theory", "time=5", *single)
+    rqf("theory", "tolerance=0.2", "tolerance=0.3", code=2)
+    assert "tolerance" in rqf.err
     rqf("theory", "dimension=1", code=2)
     assert "dimension" in rqf.err
     rqf("theory", "dimention=3", code=2)
