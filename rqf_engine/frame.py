@@ -26,6 +26,7 @@ from rqf_engine.flows.boost import boost_pair, boost_tokens
 from rqf_engine.flows.matrix_noise import PAIR_NORMALS as NOISE_NORMALS
 from rqf_engine.flows.matrix_noise import matrix_noise_pair, matrix_noise_tokens
 from rqf_engine.generator import next_rows, normal_buffer, seed_states
+from rqf_engine.initial import equiangular_coordinates
 from rqf_engine.jit import inlined, kernel
 from rqf_engine.lanes import Lane, Rows, normalize_columns
 from rqf_engine.model import Model
@@ -43,7 +44,7 @@ _NEGLIGIBLE = 1e-14
 def simulate_frame(
     model: Model, schedule: Schedule, tolerance: float, realizations: int, seed: np.random.SeedSequence
 ) -> Moments:
-    """Moments of ``realizations`` realisations of ``model`` (bias noise, no attention, uniform start).
+    """Moments of ``realizations`` realisations of ``model`` (bias noise, no attention).
 
     The ``schedule`` must have even counts.
     """
@@ -58,14 +59,17 @@ def _simulate_pair(
     start_table = chi_square_table(model.dimension - 1)
     table = chi_square_table(model.dimension - 2)
     group = NOISE_NORMALS + BOOST_NORMALS if model.bias > 0 else NOISE_NORMALS
+    start = equiangular_coordinates(model)
     for first in range(0, states.shape[1], _PAIR_LANES):
         state = np.ascontiguousarray(states[:, first : first + _PAIR_LANES])
         normals = normal_buffer(group, state.shape[1])
         _pair_kernel(
             schedule.counts,
             schedule.lengths,
+            model.matrix_clock,
             model.bias,
             tolerance,
+            start,
             start_table,
             table,
             group,
@@ -85,7 +89,12 @@ def _boost_share(step: int, steps: int) -> float:
 
 
 @kernel
-def _start_pair(cotangent: Lane, z0: Lane, z1: Lane, table: NDArray[np.float64]) -> None:
+def _start_pair(
+    cotangent: Lane, z0: Lane, z1: Lane, start: NDArray[np.float64], table: NDArray[np.float64]
+) -> None:
+    if start.size > 0:
+        cotangent[:] = start[0, 1] / max(start[1, 1], 1e-100)
+        return
     chi_square(z1, table)
     for r in range(cotangent.size):
         cotangent[r] = z0[r] / math.sqrt(max(z1[r], 1e-200))
@@ -115,9 +124,11 @@ def _pair_merged(cotangent: Lane, antipodal_too: bool) -> bool:
 def _pair_kernel(
     counts: NDArray[np.int64],
     lengths: NDArray[np.float64],
+    clock: float,
     bias: float,
     tolerance: float,
     start: NDArray[np.float64],
+    start_table: NDArray[np.float64],
     table: NDArray[np.float64],
     group: int,
     state: NDArray[np.uint64],
@@ -133,7 +144,7 @@ def _pair_kernel(
     finite = np.empty(lanes, np.bool_)
     cursor = np.full(1, normals.shape[0])
     row = next_rows(state, normals, cursor, group)
-    _start_pair(cotangent, normals[row], normals[row + 1], start)
+    _start_pair(cotangent, normals[row], normals[row + 1], start, start_table)
     merged = False
     for time in range(counts.size):
         s = bias * bias * lengths[time]
@@ -145,7 +156,7 @@ def _pair_kernel(
                 length = s * _boost_share(step, counts[time])
                 boost_pair(cotangent, normals[row + 2], normals[row + 3], normals[row + 4], table, length)
             if step < counts[time]:
-                matrix_noise_pair(cotangent, normals[row], normals[row + 1], lengths[time])
+                matrix_noise_pair(cotangent, normals[row], normals[row + 1], clock * lengths[time])
             if step % _STEPS_BETWEEN_CHECKS == 0:
                 merged = _pair_merged(cotangent, bias == 0.0)
         _pair_overlaps(cotangent, minus, plus, finite)
@@ -164,14 +175,17 @@ def _simulate_tokens(
     moments = Moments.zeros(schedule.counts.size).values
     tables = np.array([chi_square_table(model.dimension - i) for i in range(model.rank + 1)])
     lanes = _token_lanes(model)
+    start = equiangular_coordinates(model)
     for first in range(0, states.shape[1], lanes):
         state = np.ascontiguousarray(states[:, first : first + lanes])
         _tokens_kernel(
             model.tokens,
             schedule.counts,
             schedule.lengths,
+            model.matrix_clock,
             model.bias,
             tolerance,
+            start,
             tables,
             state,
             normal_buffer(1, state.shape[1]),
@@ -190,13 +204,22 @@ def _start_diagonal(x: Lane, z: Lane, table: NDArray[np.float64]) -> None:
 @kernel
 def _start_tokens(
     coordinates: NDArray[np.float64],
+    start: NDArray[np.float64],
     tables: NDArray[np.float64],
     state: NDArray[np.uint64],
     normals: NDArray[np.float64],
     cursor: NDArray[np.int64],
     norms: Rows,
 ) -> None:
-    """Independent uniform tokens: Bartlett's law of the triangular factor of a Gaussian matrix."""
+    """Tokens at ``start``, or, where it is empty, independent uniform ones.
+
+    Those have Bartlett's law of the triangular factor of a Gaussian matrix.
+    """
+    if start.size > 0:
+        for i in range(coordinates.shape[0]):
+            for token in range(i, coordinates.shape[1]):
+                coordinates[i, token, :] = start[i, token]
+        return
     for i in range(coordinates.shape[0]):
         row = next_rows(state, normals, cursor, 1)
         _start_diagonal(coordinates[i, i], normals[row], tables[i])
@@ -276,8 +299,10 @@ def _tokens_kernel(
     tokens: int,
     counts: NDArray[np.int64],
     lengths: NDArray[np.float64],
+    clock: float,
     bias: float,
     tolerance: float,
+    start: NDArray[np.float64],
     tables: NDArray[np.float64],
     state: NDArray[np.uint64],
     normals: NDArray[np.float64],
@@ -297,7 +322,7 @@ def _tokens_kernel(
     plus = np.empty(lanes)
     finite = np.empty(lanes, np.bool_)
     cursor = np.full(1, normals.shape[0])
-    _start_tokens(coordinates[:full], tables, state, normals, cursor, shift)
+    _start_tokens(coordinates[:full], start, tables, state, normals, cursor, shift)
     merged = False
     for time in range(counts.size):
         s = bias * bias * lengths[time]
@@ -320,7 +345,9 @@ def _tokens_kernel(
                 if rank < full and not _negligible(coordinates[rank, rank:]):
                     rank += 1
             if step < counts[time]:
-                matrix_noise_tokens(coordinates[:rank], lengths[time], state, normals, cursor, work, halfway)
+                matrix_noise_tokens(
+                    coordinates[:rank], clock * lengths[time], state, normals, cursor, work, halfway
+                )
             if step % _STEPS_BETWEEN_CHECKS == 0:
                 while rank > 2 and _negligible(coordinates[rank - 1, rank - 1 :]):
                     rank -= 1

@@ -52,12 +52,8 @@ def check_supported(model: Model, integrator: Integrator) -> None:
     """Raise UnsupportedModel, naming the parameter, for what this version does not simulate."""
     if model.bias_kind != "noise" and model.bias > 0:
         raise UnsupportedModel("bias_kind", model.bias_kind, "noise in this version")
-    if model.noise_symmetry != 1.0:
-        raise UnsupportedModel("noise_symmetry", model.noise_symmetry, "1.0 in this version")
     if model.attention_strength != 0.0:
         raise UnsupportedModel("attention_strength", model.attention_strength, "0.0 in this version")
-    if model.initial.kind != "uniform":
-        raise UnsupportedModel("initial.kind", model.initial.kind, "uniform in this version")
     if integrator not in ("frame", "ambient"):
         raise UnsupportedModel("integrator", integrator, "auto, frame or ambient in this version")
     if integrator == "ambient" and model.dimension > MAX_AMBIENT_DIMENSION:

@@ -19,7 +19,10 @@ MAX_BIAS = 1e6
 
 @dataclass(frozen=True)
 class Initial:
-    """Where the tokens start: ``uniform`` on the sphere, or ``equiangular`` with one common overlap."""
+    """Where the tokens start: ``uniform`` on the sphere, or ``equiangular`` with one common overlap.
+
+    overlap: −1/(N−1) ≤ x·y < 1, for N ≤ n equiangular tokens; None for uniform ones.
+    """
 
     kind: InitialKind = "uniform"
     overlap: float | None = None
@@ -63,6 +66,25 @@ class Model:
             self.inverse_temperature,
             "a finite number",
         )
+
+        self._check_start()
+
+    def _check_start(self) -> None:
+        kind, overlap = self.initial.kind, self.initial.overlap
+        _require(kind in ("uniform", "equiangular"), "initial.kind", kind, "uniform or equiangular")
+        if kind == "uniform":
+            _require(overlap is None, "initial.overlap", overlap, "nothing with uniform tokens")
+            return
+        least = -1 / (self.tokens - 1)
+        possible = overlap is not None and least <= overlap < 1
+        _require(possible, "initial.overlap", overlap, f"a number in {least:.6g} ≤ overlap < 1")
+        takes = f"at most the dimension, {self.dimension}, with equiangular tokens"
+        _require(self.tokens <= self.dimension, "tokens", self.tokens, takes)
+
+    @property
+    def matrix_clock(self) -> float:
+        """(1+τ)/2: the matrix noise for τ acts on inner products like that for τ = 1, at this rate."""
+        return 0.5 * (1.0 + self.noise_symmetry)
 
     @property
     def rank(self) -> int:

@@ -19,7 +19,7 @@ from rqf_engine.integrate import (
     estimate_seconds,
     simulate_block,
 )
-from rqf_engine.model import Initial, Model
+from rqf_engine.model import Model
 from rqf_engine.moments import Moments
 from rqf_engine.schedule import make_schedule
 
@@ -106,9 +106,7 @@ def test_bad_input(changes: dict[str, Any], field: str, integrator: Integrator) 
     ("model", "integrator", "field"),
     [
         (Model(3, 2, 0.1, bias_kind="constant"), "frame", "bias_kind"),
-        (Model(3, 2, noise_symmetry=0.0), "frame", "noise_symmetry"),
         (Model(3, 2, attention_strength=1.0), "frame", "attention_strength"),
-        (Model(3, 2, initial=Initial("equiangular", 0.5)), "frame", "initial.kind"),
         (Model(3, 2), "layers", "integrator"),
     ],
 )
