@@ -108,8 +108,8 @@ _Integers = Annotated[list[int], BeforeValidator(_split), AfterValidator(_ascend
 _Number = Annotated[float, BeforeValidator(_only)]
 _Overlap = Annotated[float, BeforeValidator(_only), Field(gt=-1, lt=1)]
 _Finite = Annotated[float, Field(allow_inf_nan=False)]
-#: Beyond, the backward equation takes a line too long or too fine to be solved while somebody waits.
-_Time = Annotated[float, Field(ge=1e-3, le=1e3)]
+#: Beyond, boundaries take lines too long or too fine to be solved while somebody waits.
+_Time = Annotated[float, Field(ge=0.1, le=1e3)]
 _Numbers = Annotated[list[_Finite], BeforeValidator(_split), AfterValidator(_ascending), _Length]
 _Times = Annotated[list[_Time], BeforeValidator(_split), AfterValidator(_ascending), _Length]
 
@@ -122,7 +122,7 @@ class TheoryQuery(BaseModel):
     dimension: _Integers = Field([3], description="Dimension n, 2…10^6.", examples=[["3,64"]])
     bias: _Numbers = Field([0.0], description="Bias strength γ ≥ 0.", examples=[["0.003:1:8"]])
     tokens: _Integers = Field([2], description="Number of tokens N, 2…1024.", examples=[["2"]])
-    time: _Times = Field([20.0], description="Times, 0.001…1000.", examples=[["5,20"]])
+    time: _Times = Field([20.0], description="Times, 0.1…1000.", examples=[["5,20"]])
     bias_kind: Annotated[BiasKind, BeforeValidator(_only)] = Field("noise", description="noise or constant.")
     noise_symmetry: _Number = Field(1.0, description="Noise symmetry τ, −1 < τ ≤ 1.")
     attention_strength: _Number = Field(0.0, description="Attention strength α ≥ 0.")

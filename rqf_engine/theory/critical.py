@@ -24,6 +24,8 @@ _ACCURACY = 3e-5
 #: Log-odds beyond which a node tells only the side it is on.
 _SATURATED = 5.0
 _STRIDE = math.log(2.0)
+#: Ratio of the last time to the first of those that share their solutions.
+_SPAN = 4.0
 _TINY = 1e-12
 
 
@@ -35,7 +37,21 @@ def exact_critical_bias(
     Parameters as in two_point_probabilities, whose values are interpolated in ln γ. Relative error ≤ 1e-4,
     save at times so short that two_point_probabilities misses its own target. Raises InvalidParameter.
     """
-    boundary = _Boundary(dimension, check_times(times), tolerance, noise_symmetry)
+    groups = _groups(check_times(times))
+    return np.concatenate([_critical(dimension, group, tolerance, noise_symmetry) for group in groups])
+
+
+def _groups(times: Array) -> list[Array]:
+    """The times cut into pieces of at most _SPAN: biases critical at one time tell nothing of far ones."""
+    cuts = [0]
+    for index, time in enumerate(times):
+        if time > _SPAN * times[cuts[-1]]:
+            cuts.append(index)
+    return np.split(times, cuts[1:])
+
+
+def _critical(dimension: int, times: Array, tolerance: float, noise_symmetry: float) -> Array:
+    boundary = _Boundary(dimension, times, tolerance, noise_symmetry)
     boundary.bracket()
     while True:
         roots, doubts = boundary.roots()
