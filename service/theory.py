@@ -22,6 +22,10 @@ Array = NDArray[np.float64]
 MAX_SOLUTIONS = 32
 MAX_DIMENSIONS = 8
 MAX_VALUES = 256
+#: What one request may have of dimensions times times: each is a boundary to be found.
+MAX_BOUNDARIES = 256
+#: Earliest time of a boundary, on the clock (1+τ)/2 · t of the matrix noise: earlier ones take too long.
+FIRST_BOUNDARY = 0.05
 
 _ATTENTION = "Fedorov et al., Clustering in Deep Stochastic Transformers, arXiv:2601.21942"
 _VON_MISES = "von Mises-Fisher law, Mardia & Jupp, Directional Statistics (2000) 9.3"
@@ -108,8 +112,8 @@ _Integers = Annotated[list[int], BeforeValidator(_split), AfterValidator(_ascend
 _Number = Annotated[float, BeforeValidator(_only)]
 _Overlap = Annotated[float, BeforeValidator(_only), Field(gt=-1, lt=1)]
 _Finite = Annotated[float, Field(allow_inf_nan=False)]
-#: Beyond, boundaries take lines too long or too fine to be solved while somebody waits.
-_Time = Annotated[float, Field(ge=0.1, le=1e3)]
+#: Beyond, the backward equation takes a line too long or too fine to be solved while somebody waits.
+_Time = Annotated[float, Field(ge=0.01, le=1e3)]
 _Numbers = Annotated[list[_Finite], BeforeValidator(_split), AfterValidator(_ascending), _Length]
 _Times = Annotated[list[_Time], BeforeValidator(_split), AfterValidator(_ascending), _Length]
 
@@ -122,7 +126,7 @@ class TheoryQuery(BaseModel):
     dimension: _Integers = Field([3], description="Dimension n, 2…10^6.", examples=[["3,64"]])
     bias: _Numbers = Field([0.0], description="Bias strength γ ≥ 0.", examples=[["0.003:1:8"]])
     tokens: _Integers = Field([2], description="Number of tokens N, 2…1024.", examples=[["2"]])
-    time: _Times = Field([20.0], description="Times, 0.1…1000.", examples=[["5,20"]])
+    time: _Times = Field([20.0], description="Times, 0.01…1000.", examples=[["5,20"]])
     bias_kind: Annotated[BiasKind, BeforeValidator(_only)] = Field("noise", description="noise or constant.")
     noise_symmetry: _Number = Field(1.0, description="Noise symmetry τ, −1 < τ ≤ 1.")
     attention_strength: _Number = Field(0.0, description="Attention strength α ≥ 0.")
@@ -130,7 +134,9 @@ class TheoryQuery(BaseModel):
     initial_overlap: _Overlap | None = Field(
         None, description="Common overlap z0 of the tokens at time 0; left out: uniform tokens."
     )
-    tolerance: _Number = Field(0.1, description="Tolerance ε of a cluster, radians, 0 < ε < π/2.")
+    tolerance: _Number = Field(
+        0.1, ge=1e-3, description="Tolerance ε of a cluster, radians, 0.001 ≤ ε < π/2."
+    )
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -160,7 +166,7 @@ class TheoryQuery(BaseModel):
 
 
 def exact_results(query: TheoryQuery) -> xr.Dataset:
-    """Exact probabilities, boundaries, exponents and limits; NaN where no exact result is known.
+    """Exact probabilities, boundaries, exponents and limits; NaN where none is known or could be waited for.
 
     Dimensions (dimension, bias, tokens, time), each ascending without repeats; every variable has
     ``long_name``, ``units`` and ``source``. Raises InvalidParameter, PayloadTooLarge.
@@ -192,6 +198,10 @@ def _check_size(query: TheoryQuery) -> None:
     if len(query.dimension) > MAX_DIMENSIONS:
         takes = f"at most {MAX_DIMENSIONS} dimensions in one request"
         raise PayloadTooLarge("dimension", f"{len(query.dimension)} dimensions", takes)
+    boundaries = len(query.dimension) * len(query.time)
+    if boundaries > MAX_BOUNDARIES:
+        takes = f"at most {MAX_BOUNDARIES} pairs (dimension, time) in one request"
+        raise PayloadTooLarge("time", f"{boundaries} pairs", takes)
 
 
 def _probabilities(query: TheoryQuery) -> dict[str, Array]:
@@ -211,15 +221,20 @@ def _probabilities(query: TheoryQuery) -> dict[str, Array]:
 
 
 def _boundaries(query: TheoryQuery) -> dict[str, Array]:
-    """Of the order parameter, which is defined for uniform tokens, under bias noise."""
+    """Of the order parameter, which is defined for uniform tokens, under bias noise.
+
+    Exact ones for two tokens, from FIRST_BOUNDARY on.
+    """
     exact, predicted = np.full((2, len(query.dimension), len(query.tokens), len(query.time)), np.nan)
     uniform = query.initial_overlap is None
+    own_times = (1.0 + query.noise_symmetry) / 2 * np.array(query.time)
+    first = int(np.searchsorted(own_times, FIRST_BOUNDARY))
     if query.bias_kind == "noise" and uniform and not query.attention_strength:
         for row, dimension in enumerate(query.dimension):
             predicted[row] = theory.predicted_critical_bias(dimension, query.time, query.noise_symmetry)
-            if 2 in query.tokens:
-                exact[row, query.tokens.index(2)] = theory.exact_critical_bias(
-                    dimension, query.time, query.tolerance, query.noise_symmetry
+            if 2 in query.tokens and first < len(query.time):
+                exact[row, query.tokens.index(2), first:] = theory.exact_critical_bias(
+                    dimension, query.time[first:], query.tolerance, query.noise_symmetry
                 )
     return {"exact_critical_bias": exact, "predicted_critical_bias": predicted}
 

@@ -192,3 +192,4 @@ def test_theory_parameters(http: httpx.Client, parameters: dict[str, str], field
 def test_theory_is_bounded(http: httpx.Client) -> None:
     answer = http.get("/v1/theory", params={"dimension": "2,3,4,5", "bias": "0.1:1:20"})
     assert_problem(answer, 413, "dimension")
+    assert_problem(http.get("/v1/theory", params={"dimension": "2,3", "time": "1:9:200"}), 413, "time")

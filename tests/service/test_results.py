@@ -208,6 +208,16 @@ def test_theory_of_a_given_start(http: httpx.Client) -> None:
         assert found[name].isnull().all(), name
 
 
+def test_theory_has_boundaries_only_where_they_are_quick(http: httpx.Client) -> None:
+    parameters = {"bias": "0.1", "time": "0.05,2", "noise_symmetry": "0"}
+    found = xr.Dataset.from_dict(http.get("/v1/theory", params=parameters).json())
+    boundary = found["exact_critical_bias"].values.ravel().astype(np.float64)
+    assert np.isnan(boundary[0])
+    assert boundary[1] == theory.exact_critical_bias(3, [2.0], 0.1, 0.0)[0]
+    for name in ("exact_p_one_cluster", "predicted_critical_bias"):
+        assert found[name].notnull().all(), name
+
+
 def test_theory_of_constant_bias_and_of_ranges(client: Client) -> None:
     import json
 
