@@ -54,6 +54,9 @@ def check_supported(model: Model, integrator: Integrator) -> None:
         raise UnsupportedModel("bias_kind", model.bias_kind, "noise in this version")
     if model.attention_strength != 0.0:
         raise UnsupportedModel("attention_strength", model.attention_strength, "0.0 in this version")
+    if model.inverse_temperature != 1.0:
+        takes = "1.0 in this version, which has no attention"
+        raise UnsupportedModel("inverse_temperature", model.inverse_temperature, takes)
     if integrator not in ("frame", "ambient"):
         raise UnsupportedModel("integrator", integrator, "auto, frame or ambient in this version")
     if integrator == "ambient" and model.dimension > MAX_AMBIENT_DIMENSION:

@@ -6,6 +6,7 @@ from importlib.metadata import version
 
 import anyio
 from fastapi import APIRouter, Depends, FastAPI
+from fastapi.responses import RedirectResponse
 
 from service import errors
 from service.deps import require_token
@@ -34,4 +35,9 @@ def create_app(settings: Settings, coordinator: Coordinator) -> FastAPI:
         v1.include_router(family.router)
     app.include_router(v1)
     app.include_router(health.router)
+    app.add_api_route("/", _home, include_in_schema=False)
     return app
+
+
+async def _home() -> RedirectResponse:
+    return RedirectResponse("/docs")

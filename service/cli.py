@@ -77,14 +77,19 @@ def run(
     from sweeps.local import run_local
 
     parsed = _read_spec(spec)
-    with progress_bar(parsed.name or parsed.id) as show:
-        written = run_local(
-            parsed,
-            out or Path(f"{parsed.id}.zarr"),
-            workers or os.cpu_count() or 1,
-            lambda progress: show(Progress.model_validate(progress), "running"),
-        )
-    print(written)
+    target = out or Path(f"{parsed.id}.zarr")
+    try:
+        with progress_bar(parsed.name or parsed.id) as show:
+            run_local(
+                parsed,
+                target,
+                workers or os.cpu_count() or 1,
+                lambda progress: show(Progress.model_validate(progress), "running"),
+            )
+    except KeyboardInterrupt:
+        print(f"interrupted: the same command goes on from {target}.partial", file=sys.stderr)
+        raise SystemExit(INTERRUPTED) from None
+    print(target)
 
 
 @app.command()

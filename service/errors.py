@@ -3,6 +3,7 @@
 ServiceError
 ├── InvalidQuery        422  a query parameter that this sweep or the theory does not take
 ├── PayloadTooLarge     413  more was sent, or asked for, than one request carries
+├── UnsupportedMediaType 415  a body that is not declared as what is taken
 ├── KeyNotFound         404  no such key in the sweep's Zarr store
 ├── UnsatisfiableRange  416  a byte range beyond the end of the stored value
 ├── Unauthorized        401  no token, or a wrong one
@@ -65,6 +66,18 @@ class PayloadTooLarge(ServiceError):
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
     slug = "too-large"
     title = "Too large"
+
+    def __init__(self, field: str, got: str, takes: str) -> None:
+        errors = [FieldProblem(field=field, got=got, takes=takes)]
+        super().__init__(_sentence(errors), errors)
+
+
+class UnsupportedMediaType(ServiceError):
+    """The body is declared as something else than what is taken."""
+
+    status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+    slug = "unsupported-media-type"
+    title = "Unsupported media type"
 
     def __init__(self, field: str, got: str, takes: str) -> None:
         errors = [FieldProblem(field=field, got=got, takes=takes)]

@@ -77,9 +77,10 @@ def bind(host: str, port: int) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
-    except OSError:
+    except OSError as error:
         listener.close()
-        raise
+        hint = "set RQF_HOST, or RQF_PORT to another one (0: any free one)"
+        raise OSError(error.errno, f"cannot listen on {host}:{port}: {error.strerror}; {hint}") from error
     return listener
 
 

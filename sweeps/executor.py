@@ -9,11 +9,13 @@ import asyncio
 import contextlib
 import logging
 import os
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import dask
+import dask.array  # xarray would import it on first use, when somebody waits for an answer
 from distributed import Client, Future, LocalCluster, Worker, WorkerPlugin
 
 from sweeps.errors import ClusterLost
@@ -57,7 +59,7 @@ class Executor:
                     name="rqf-service",
                 )
                 opened.callback(self._client.close, timeout=_CLOSE_SECONDS)
-                self._client.register_plugin(_Prepare(_NICENESS if self._cluster else 0), name="rqf-prepare")
+                self._client.register_plugin(_Prepare(embedded=self._cluster is not None), name="rqf-prepare")
             except (OSError, TimeoutError) as error:
                 raise ClusterLost(f"cannot reach the Dask scheduler {scheduler}: {error}") from error
             self._opened = opened.pop_all()
@@ -120,21 +122,34 @@ class Executor:
 
 
 class _Prepare(WorkerPlugin):
-    """Makes a worker ready: kernels compiled, and, where it shares the service's machine, nice."""
+    """Makes a worker ready: kernels compiled, and, where the service started it, nice and deaf to Ctrl-C."""
 
-    def __init__(self, niceness: int) -> None:
-        self._niceness = niceness
+    def __init__(self, embedded: bool) -> None:
+        self._embedded = embedded
 
     async def setup(self, worker: Worker) -> None:
         del worker
-        os.nice(self._niceness)
+        if self._embedded:
+            os.nice(_NICENESS)
+            # A Ctrl-C at the terminal reaches it too; the service ends it in order.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
         # Compiling takes a while, and a worker that does not answer meanwhile is taken for dead.
         await asyncio.to_thread(warm_up)
 
 
+#: What Dask does beside the tasks, made rare: on a small machine it is cpu time that the kernels want.
+_FRUGAL = {
+    "distributed.scheduler.work-stealing": False,
+    "distributed.scheduler.active-memory-manager.start": False,
+    "distributed.worker.profile.interval": "100ms",
+    "distributed.admin.system-monitor.interval": "2s",
+    "distributed.admin.tick.interval": "500ms",
+}
+
+
 def _embedded_cluster(workers: int) -> LocalCluster:
     # One thread each: the kernels are compiled for one thread, and a killed worker takes one task along.
-    with dask.config.set({"distributed.scheduler.work-stealing": False}):
+    with dask.config.set(_FRUGAL):
         return LocalCluster(
             n_workers=workers,
             threads_per_worker=1,

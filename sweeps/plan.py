@@ -229,5 +229,7 @@ def _scheme(spec: SweepSpec, model: Model, times: Sequence[float]) -> tuple[Inte
     integrator = choose_integrator(model) if spec.integrator == "auto" else spec.integrator
     check_supported(model, integrator)
     step = choose_step(model, times, integrator) if spec.step == "auto" else spec.step
+    if step > times[0]:
+        raise InvalidParameter("step", step, f"at most the first time, {times[0]:g}")
     check_step(times, step)
     return integrator, step

@@ -255,9 +255,9 @@ class Reconciler:
     def _finish(self, job: Job) -> None:
         seconds = self._note(job)
         job.publish(completed(self._ledger.get(job.id), seconds))
-        self._move(job.id, "succeed")
-        self._forget(job.id)
-        log.info("sweep %s has succeeded after %.1f cpu-seconds in the kernels", job.id, seconds)
+        if self._move(job.id, "succeed"):
+            self._forget(job.id)
+            log.info("sweep %s has succeeded after %.1f cpu-seconds in the kernels", job.id, seconds)
 
     def _note(self, job: Job) -> float:
         seconds = self._ledger.record(job.id, job.progress(), job.kernel_seconds)
@@ -317,11 +317,14 @@ class Reconciler:
         for table in (self._jobs, self._live, self._published):
             table.pop(id, None)
 
-    def _move(self, id: str, event: Event, error: str | None = None) -> None:
+    def _move(self, id: str, event: Event, error: str | None = None) -> bool:
+        """Whether the sweep took ``event``; not if it was halted or deleted in this very moment."""
         try:
             self._ledger.apply(id, event, error)
-        except (Conflict, UnknownSweep) as refused:  # cancelled, paused or deleted in this very moment
+        except (Conflict, UnknownSweep) as refused:
             log.info("sweep %s: %s", id, refused)
+            return False
+        return True
 
 
 def _reason(error: Exception) -> str:

@@ -63,6 +63,7 @@ def warm_up() -> None:
     for tokens in (2, 3):
         model = Model(dimension=4, tokens=tokens, bias=0.1)
         simulate_block(model, (0.1,), 0.1, "frame", 0.1, 1, np.random.SeedSequence(0))
+    solve(TheoryRequest(4, 1.0, (0.1,), (1.0,), 0.1))
 
 
 _stores: dict[str, Store] = {}

@@ -6,9 +6,10 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
+from pydantic import BaseModel, ConfigDict, Field
 
 from service.deps import CoordinatorDep, SettingsDep, SweepId
-from service.errors import InvalidQuery, PayloadTooLarge
+from service.errors import InvalidQuery, PayloadTooLarge, UnsupportedMediaType
 from service.models import Estimate, FieldProblem, Links, Problem, State, SweepInfo, SweepPage
 from service.openapi import SPEC_EXAMPLES, spec_schema
 from service.settings import Settings
@@ -37,6 +38,27 @@ _BODY = {
 }
 
 
+class SubmitQuery(BaseModel):
+    """What is done with a spec."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    dry_run: bool = Field(False, description="Only count the cost; store nothing.")
+
+
+class ListQuery(BaseModel):
+    """Which sweeps are listed."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    state: State | None = Field(None, description="Only sweeps in this state.")
+    label: str | None = Field(
+        None, description="Only sweeps with this label, as `key:value`.", examples=["paper:rqf"]
+    )
+    limit: int = Field(50, ge=1, le=1000, description="Sweeps on one page.")
+    cursor: str | None = Field(None, max_length=200, description="`next` of the page before.")
+
+
 @router.post(
     "",
     status_code=201,
@@ -45,6 +67,7 @@ _BODY = {
     responses={
         200: {"model": SweepInfo | Estimate, "description": "Submitted before, or a dry run."},
         413: {"model": Problem, "description": "The body or the sweep exceeds a limit."},
+        415: {"model": Problem, "description": "The body is not declared as JSON."},
         422: {"model": Problem, "description": "The spec is not valid."},
     },
 )
@@ -53,12 +76,16 @@ async def submit(
     response: Response,
     coordinator: CoordinatorDep,
     settings: SettingsDep,
-    dry_run: Annotated[bool, Query(description="Only count the cost; store nothing.")] = False,
+    query: Annotated[SubmitQuery, Query()],
 ) -> SweepInfo | Estimate:
-    """Starts a sweep: 201 when it is new, 200 when the same physics was submitted before."""
+    """Starts a sweep: 201 when it is new, 200 when the same physics was submitted before.
+
+    One that failed or was cancelled is taken up again.
+    """
+    _require_json(request)
     # The body is read by hand: only the strict reader refuses duplicate keys and NaN.
     body = await _bounded_body(request, settings.max_spec_kb)
-    if dry_run:
+    if query.dry_run:
         response.status_code = 200
         return await run_in_threadpool(_estimate, body, settings)
     status, created = await run_in_threadpool(_submit, body, coordinator)
@@ -72,15 +99,10 @@ async def submit(
 async def list_sweeps(
     request: Request,
     coordinator: CoordinatorDep,
-    state: Annotated[State | None, Query(description="Only sweeps in this state.")] = None,
-    label: Annotated[
-        str | None, Query(description="Only sweeps with this label, as `key:value`.", examples=["paper:rqf"])
-    ] = None,
-    limit: Annotated[int, Query(ge=1, le=1000, description="Sweeps on one page.")] = 50,
-    cursor: Annotated[str | None, Query(max_length=200, description="`next` of the page before.")] = None,
+    query: Annotated[ListQuery, Query()],
 ) -> SweepPage:
     """Sweeps, newest first."""
-    found, following = coordinator.list(state=state, label=_label(label), limit=limit, cursor=cursor)
+    found, following = coordinator.list(query.state, _label(query.label), query.limit, query.cursor)
     return SweepPage(sweeps=[describe(status, request) for status in found], next=following)
 
 
@@ -126,6 +148,17 @@ def describe(status: SweepStatus, request: Request) -> SweepInfo:
     )
     fields = {name: getattr(status, name) for name in SweepInfo.model_fields if name != "links"}
     return SweepInfo.model_validate({**fields, "links": links})
+
+
+def _require_json(request: Request) -> None:
+    """Raises UnsupportedMediaType for another type than JSON.
+
+    A web page can make a browser post a form or plain text to this machine, but not JSON.
+    """
+    declared = request.headers.get("content-type", "application/json")
+    kind = declared.partition(";")[0].strip().lower()
+    if kind != "application/json" and not kind.endswith("+json"):
+        raise UnsupportedMediaType("content-type", show(declared), "application/json")
 
 
 async def _bounded_body(request: Request, limit_kb: int) -> bytes:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import httpx
@@ -104,3 +105,28 @@ def test_health_readiness_and_cluster(http: httpx.Client, client: Client, sweep:
     assert cluster.dashboard is not None
     assert sweep.status().links.dashboard == cluster.dashboard
     assert httpx.get(cluster.dashboard, trust_env=False, follow_redirects=True).status_code == 200
+
+
+@pytest.mark.parametrize("declared", ["text/plain", "application/x-www-form-urlencoded", "application/xml"])
+def test_a_body_that_is_not_declared_as_json_is_refused(
+    http: httpx.Client, small_spec: dict[str, Any], declared: str
+) -> None:
+    answer = http.post(
+        "/v1/sweeps", content=json.dumps(small_spec | {"seed": 99}), headers={"content-type": declared}
+    )
+    assert answer.status_code == 415
+    assert answer.json()["errors"][0]["field"] == "content-type"
+
+
+def test_a_misspelt_parameter_is_refused(http: httpx.Client, small_spec: dict[str, Any]) -> None:
+    for answer in (
+        http.post("/v1/sweeps?dryrun=true", json=small_spec | {"seed": 98}),
+        http.get("/v1/sweeps?lable=a:b"),
+    ):
+        assert answer.status_code == 422
+        assert answer.json()["errors"][0]["takes"] == "no such parameter"
+    assert all(sweep["spec"]["seed"] != 98 for sweep in http.get("/v1/sweeps").json()["sweeps"])
+
+
+def test_the_front_door_leads_to_the_documentation(http: httpx.Client) -> None:
+    assert http.get("/", follow_redirects=True).status_code == 200
