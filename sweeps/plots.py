@@ -145,7 +145,7 @@ def _draw_regions(panel: Axes, part: xr.Dataset) -> None:
     time, bias = part.time.values.astype(float), part.bias.values.astype(float)
     panel.pcolormesh(_edges(time), _edges(bias), colours, rasterized=True)
     panel.set(xscale="log", yscale="log")
-    if min(phi.shape) > 1 and np.nanmax(loose, initial=0) > 0.5:
+    if np.nanmax(loose, initial=0) > 0.5:
         rim = np.pad(loose[..., 0], 1, mode="edge")  # contours end at the points, cells half a step beyond
         time, bias = (np.concatenate([_edges(x)[:1], x, _edges(x)[-1:]]) for x in (time, bias))
         hatched = panel.contourf(time, bias, rim, levels=[0.5, 1.01], colors="none", hatches=["////"])
@@ -170,8 +170,13 @@ def _draw_boundary(panel: Axes, part: xr.Dataset) -> None:
     middle = part.critical_bias.values
     errors = np.stack([middle - part.critical_bias_low.values, part.critical_bias_high.values - middle])
     limits = _edges(part.bias.values)[[0, -1]]
-    panel.plot(time, part.predicted_critical_bias.values, "--", color=_INK, linewidth=1.6)
-    panel.plot(time, part.exact_critical_bias.values, "-", color=_INK, linewidth=1.2)
+    # A single time has no line through it: the values are drawn across its cells.
+    along = time if time.size > 1 else _edges(time)
+    for values, style, width in (
+        (part.predicted_critical_bias, "--", 1.6),
+        (part.exact_critical_bias, "-", 1.2),
+    ):
+        panel.plot(along, np.broadcast_to(values.values, along.shape), style, color=_INK, linewidth=width)
     panel.errorbar(time, middle, errors, fmt="o", **_MEASURED)
     panel.set_ylim(*limits)
     panel.set_xlim(*_edges(time)[[0, -1]])
@@ -192,10 +197,9 @@ def _finish_phase_diagram(figure: Figure, axes: NDArray[Any], data: xr.Dataset) 
         panel.set_xlabel(r"time $t$ (depth × variance)", fontsize=10)
     for panel in axes[:, 0]:
         panel.set_ylabel(r"bias strength $\gamma$", fontsize=10)
-    figure.suptitle(
-        "Tokens on a sphere under common noise: when a bias merges two antipodal clusters into one",
-        fontsize=12,
-    )
+    narrow = axes.shape[1] < 3
+    title = ("Tokens on a sphere under common noise:", "when a bias merges two antipodal clusters into one")
+    figure.suptitle(("\n" if narrow else " ").join(title), fontsize=12)
     bar = figure.colorbar(
         ScalarMappable(Normalize(0, 1), _COLOURS), ax=axes.ravel().tolist(), shrink=0.85, aspect=32, pad=0.015
     )
@@ -225,7 +229,8 @@ def _finish_phase_diagram(figure: Figure, axes: NDArray[Any], data: xr.Dataset) 
     handles.append(
         Patch(facecolor=_GREY, edgecolor="#777777", hatch="////", linewidth=0, label="most not clustered yet")
     )
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False, fontsize=10)
+    columns = 2 if narrow else len(handles)
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False, fontsize=10)
 
 
 def _legend() -> dict[str, Any]:
