@@ -8,10 +8,10 @@ from typing import Annotated, cast
 import anyio
 from fastapi import Depends, Path, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from sweeps.coordinator import Coordinator
 
 from service.errors import Unauthorized
 from service.settings import Settings
+from sweeps.coordinator import Coordinator
 
 _bearer = HTTPBearer(auto_error=False, description="One of RQF_TOKENS; not needed where none is set.")
 

@@ -7,12 +7,12 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Response
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field
-from sweeps.coordinator import Coordinator
 
 from service.deps import CoordinatorDep, SettingsDep, SweepId
 from service.models import Problem
 from service.selection import Selector, select, selectors_of, to_csv, to_json
 from service.settings import Settings
+from sweeps.coordinator import Coordinator
 
 router = APIRouter(tags=["results"])
 

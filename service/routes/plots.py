@@ -10,13 +10,13 @@ from anyio.to_thread import run_sync
 from fastapi import APIRouter, Query, Response
 from matplotlib.figure import Figure
 from pydantic import Field
-from sweeps.coordinator import Coordinator
 
 from service.deps import CoordinatorDep, DrawingDep, SweepId
 from service.models import Problem
 from service.routes.data import Labels
 from service.selection import select
 from sweeps import plots
+from sweeps.coordinator import Coordinator
 
 router = APIRouter(tags=["results"])
 

@@ -12,12 +12,12 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
-from sweeps.coordinator import Coordinator
 
 from service.app import create_app
 from service.client import Client, Sweep
 from service.server import bind
 from service.settings import Settings
+from sweeps.coordinator import Coordinator
 
 Serve = Callable[..., AbstractContextManager[str]]
 
