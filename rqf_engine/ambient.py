@@ -19,7 +19,6 @@ from rqf_engine.moments import Moments
 from rqf_engine.observables import RECORD_ROWS, add_pair, finish_record, start_record
 from rqf_engine.schedule import Schedule
 
-MAX_AMBIENT_DIMENSION = 4096
 _TAYLOR_TERMS = 4
 _NORMALS_AT_ONCE = 1 << 20
 

@@ -8,11 +8,11 @@ from typing import Literal
 
 import numpy as np
 
-from rqf_engine.ambient import MAX_AMBIENT_DIMENSION, simulate_ambient
+from rqf_engine.ambient import simulate_ambient
 from rqf_engine.cost import ambient_seconds, frame_seconds
 from rqf_engine.errors import InvalidParameter, UnsupportedModel
 from rqf_engine.frame import simulate_frame
-from rqf_engine.model import Model
+from rqf_engine.model import MAX_AMBIENT_DIMENSION, Model
 from rqf_engine.moments import Moments
 from rqf_engine.schedule import make_schedule
 from rqf_engine.steps import ambient_step, frame_step

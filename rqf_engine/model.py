@@ -13,6 +13,8 @@ InitialKind = Literal["uniform", "equiangular"]
 
 MAX_DIMENSION = 1_000_000
 MAX_TOKENS = 1024
+#: The schemes that carry full vectors stop here.
+MAX_AMBIENT_DIMENSION = 4096
 #: Any stronger bias merges all tokens before the first time that can be resolved.
 MAX_BIAS = 1e6
 

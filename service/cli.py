@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 from pydantic import BaseModel, ValidationError
 
-from service.models import FieldProblem, Progress, State
+from service.models import FieldProblem, Progress
+from sweeps.state import State
 
 # What takes long to import (the engine, Dask, the web framework, xarray) is imported inside the commands
 # that need it, so that the others, and --help, answer at once.

@@ -33,14 +33,14 @@ from urllib.parse import quote
 import httpx
 from pydantic import ValidationError
 
-from service.models import ClusterInfo, Estimate, Problem, State, SweepInfo, SweepPage, WireModel
+from service.models import ClusterInfo, Estimate, Problem, SweepInfo, SweepPage, WireModel
 from service.settings import is_loopback
+from sweeps.state import State
 
 if TYPE_CHECKING:  # half a second that only ``Sweep.open`` is worth
     import xarray as xr
 
 DEFAULT_URL = "http://127.0.0.1:8000"
-ENDED = frozenset({"succeeded", "failed", "cancelled"})
 #: Seconds for which the service may be away while a sweep is waited for, as when it restarts.
 PATIENCE_SECONDS = 30.0
 _QUICKEST_POLL = 0.1

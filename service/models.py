@@ -1,6 +1,6 @@
 """The JSON that crosses the door, one definition for the service and for its client.
 
-Pydantic only: the client imports this module, and must not need the web framework.
+Light: the client imports this module, and must not need the web framework.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-State = Literal["queued", "running", "paused", "succeeded", "failed", "cancelled"]
+from sweeps.state import State
 
 
 class WireModel(BaseModel):

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import xarray as xr
 
-from sweeps.attributes import attributes
 from sweeps.errors import SweepsError
+from sweeps.job import lay_out
 from sweeps.ledger import Ledger
 from sweeps.options import Options
 from sweeps.plan import Limits, make_plan
@@ -22,7 +22,6 @@ from sweeps.spec import SweepSpec
 from sweeps.state import ACTIVE, Event
 from sweeps.status import ClusterInfo, Progress, SweepStatus
 from sweeps.store import Store
-from sweeps.summary import template
 
 
 class Coordinator:
@@ -63,9 +62,7 @@ class Coordinator:
             created = self._ledger.add(spec.id, spec.name, spec.labels, spec.canonical(), progress)
             if created:
                 self._store.spare(spec.id)
-                self._store.note_blocks(spec.id, plan.blocks())
-                attrs = attributes(self._ledger.get(spec.id))
-                self._store.create_dataset(spec.id, template(plan, spec, attrs))
+                lay_out(self._store, spec, plan, self._ledger.get(spec.id))
             elif self._ledger.get(spec.id).state in ("failed", "cancelled"):
                 self._ledger.apply(spec.id, "submit")
         self._reconciler.wake()

@@ -12,12 +12,13 @@ import numpy as np
 import xarray as xr
 
 from rqf_engine.moments import WIDTH, Moments
+from sweeps.attributes import attributes
 from sweeps.overlay import TheoryRequest, TheoryValues, theory_requests
 from sweeps.plan import Block, Cell, Plan, group_into_tasks
 from sweeps.spec import SweepSpec
-from sweeps.status import Progress
+from sweeps.status import Progress, SweepStatus
 from sweeps.store import DatasetWriter, Store
-from sweeps.summary import summarise
+from sweeps.summary import summarise, template
 from sweeps.tasks import TaskReport, simulate, solve_theory
 
 _TASK_SECONDS = 1.0
@@ -37,6 +38,12 @@ class Task:
         if self.request is not None:
             return solve_theory, (root, sweep, self.request)
         return simulate, (root, sweep, self.blocks)
+
+
+def lay_out(store: Store, spec: SweepSpec, plan: Plan, status: SweepStatus) -> None:
+    """Note what a sweep stands on, and make the dataset that readers find before anything is simulated."""
+    store.note_blocks(status.id, plan.blocks())
+    store.create_dataset(status.id, template(plan, spec, attributes(status)))
 
 
 class Job:

@@ -20,14 +20,13 @@ from functools import partial
 from sweeps.attributes import attributes, completed
 from sweeps.errors import ClusterLost, Conflict, LedgerLost, SweepsError, UnknownSweep
 from sweeps.executor import Executor, Outcome
-from sweeps.job import Job
+from sweeps.job import Job, lay_out
 from sweeps.ledger import Ledger
 from sweeps.plan import Limits, make_plan
 from sweeps.spec import parse_spec
 from sweeps.state import Event
 from sweeps.status import ClusterInfo, Progress, SweepStatus
 from sweeps.store import DatasetWriter, Store
-from sweeps.summary import template
 
 log = logging.getLogger(__name__)
 
@@ -210,8 +209,7 @@ class Reconciler:
         plan = make_plan(spec, _NO_LIMITS)
         with self.guard:
             if not self._store.dataset_path(status.id).exists():
-                self._store.note_blocks(status.id, plan.blocks())
-                self._store.create_dataset(status.id, template(plan, spec, attributes(status)))
+                lay_out(self._store, spec, plan, status)
         return Job(spec, plan, self._store)
 
     def _hand_out(self) -> None:

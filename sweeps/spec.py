@@ -22,7 +22,7 @@ from pydantic import (
 )
 
 from rqf_engine import NUMERICS_VERSION
-from rqf_engine.model import MAX_BIAS, MAX_DIMENSION, MAX_TOKENS
+from rqf_engine.model import MAX_AMBIENT_DIMENSION, MAX_BIAS, MAX_DIMENSION, MAX_TOKENS
 from sweeps.axis import Range, expand_floats, expand_integers, expand_words
 from sweeps.document import name as field_name
 from sweeps.document import read_json, read_yaml
@@ -32,8 +32,6 @@ from sweeps.errors import Problem, SpecError, show
 ALWAYS_AXES = ("dimension", "bias", "tokens", "times")
 EXTRA_AXES = ("bias_kind", "noise_symmetry", "attention_strength", "inverse_temperature")
 BIAS_KINDS = ("noise", "constant")
-#: The ambient and layered schemes carry full vectors; beyond this dimension they are refused.
-MAX_AMBIENT_DIMENSION = 4096
 MAX_REALIZATIONS = 10**9
 #: Times beyond these are slips: a layer's variance is many orders of magnitude away from both ends.
 MIN_TIME, MAX_TIME = 1e-9, 1e9

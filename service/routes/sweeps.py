@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from service.deps import CoordinatorDep, SettingsDep, SweepId
 from service.errors import InvalidQuery, PayloadTooLarge, UnsupportedMediaType
-from service.models import Estimate, FieldProblem, Links, Problem, State, SweepInfo, SweepPage
+from service.models import Estimate, FieldProblem, Links, Problem, SweepInfo, SweepPage
 from service.openapi import SPEC_EXAMPLES, spec_schema
 from service.settings import Settings
 from sweeps.coordinator import Coordinator
@@ -19,6 +19,7 @@ from sweeps.errors import Problem as SpecProblem
 from sweeps.errors import SpecError, show
 from sweeps.plan import Limits, make_plan
 from sweeps.spec import SweepSpec, parse_spec
+from sweeps.state import State
 from sweeps.status import SweepStatus
 
 router = APIRouter(prefix="/sweeps", tags=["sweeps"])

@@ -107,6 +107,7 @@ def test_bad_input(changes: dict[str, Any], field: str, integrator: Integrator) 
     [
         (Model(3, 2, 0.1, bias_kind="constant"), "frame", "bias_kind"),
         (Model(3, 2, attention_strength=1.0), "frame", "attention_strength"),
+        (Model(3, 2, inverse_temperature=2.0), "frame", "inverse_temperature"),
         (Model(3, 2), "layers", "integrator"),
     ],
 )

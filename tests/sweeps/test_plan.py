@@ -138,6 +138,8 @@ def test_a_sweep_over_a_limit_is_refused_by_the_limits_name(
         ({"attention_strength": 1.0}, "attention_strength"),
         ({"initial": {"kind": "equiangular", "overlap": 0.1}, "tokens": 9, "dimension": 8}, "tokens"),
         ({"integrator": "layers", "step": 0.1}, "integrator"),
+        ({"inverse_temperature": 2.0}, "inverse_temperature"),
+        ({"step": 5.0, "times": [1, 10]}, "step"),
     ],
 )
 def test_what_this_version_does_not_simulate_is_refused_by_its_field(
