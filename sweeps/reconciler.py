@@ -94,7 +94,8 @@ class Reconciler:
     # -- the reconciler's own thread ------------------------------------------------------------------
 
     def _run(self) -> None:
-        steps = (self._connect, self._collect, self._activate, self._hand_out, self._publish, self._bury)
+        # Stock is taken first, before there is a cluster: progress never falls behind what is stored.
+        steps = (self._activate, self._hand_out, self._publish, self._bury, self._connect, self._collect)
         while not self._stopping:
             for step in steps:
                 try:
