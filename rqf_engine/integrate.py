@@ -17,7 +17,7 @@ from rqf_engine.moments import Moments
 from rqf_engine.schedule import make_schedule
 from rqf_engine.steps import ambient_step, frame_step
 
-Integrator = Literal["frame", "ambient"]
+Integrator = Literal["frame", "ambient", "layers"]
 
 _BLOCK_SIZES = ((8, 10_000), (32, 1_000), (128, 100), (512, 20))
 _LARGEST_TOKENS_BLOCK = 10

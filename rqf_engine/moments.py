@@ -19,6 +19,11 @@ COLUMNS = (
     "squared_overlap",
     "squared_overlap_squared",
     "minority",
+    "growth",
+    "growth_squared",
+    "duration",
+    "duration_squared",
+    "growth_duration",
 )
 WIDTH = len(COLUMNS) + OVERLAP_BINS
 
@@ -31,7 +36,10 @@ class Moments:
     stand behind the row; ``failed`` realisations left out because a number stopped being finite;
     ``one``/``two`` realisations in one / two antipodal clusters; sums of R1, R1², R2, R2²
     (physics: R1 mean overlap over pairs, R2 mean squared overlap); ``minority`` sum of the smaller
-    cluster's share over clustered realisations; then OVERLAP_BINS counts of pairwise overlaps on
+    cluster's share over clustered realisations; ``growth`` sum of ℓ, the logarithm by which a tangent
+    vector at token 0 grew since the record time before, with sums of ℓ², of the ``duration`` d for which
+    it was followed (less than the interval where merged tokens stopped early), of d² and of ℓd;
+    then OVERLAP_BINS counts of pairwise overlaps on
     [−1, 1]. Counts are whole numbers below 2^53, so float64 holds them exactly.
     """
 

@@ -74,3 +74,19 @@ def finish_record(
                 row[3] += 1.0
             others = work[_WITH_FIRST, r]
             row[8] += min(others, tokens - others) / tokens
+
+
+@kernel
+def record_growth(growth: Lane, duration: float, finite: NDArray[np.bool_], row: Lane) -> None:
+    """Add to the moments' ``row`` what a tangent vector at token 0 grew by in ``duration``, and clear it.
+
+    growth (lanes,): the logarithm of its length now over that at the record time before.
+    """
+    for r in range(finite.size):
+        if finite[r]:
+            row[9] += growth[r]
+            row[10] += growth[r] * growth[r]
+            row[11] += duration
+            row[12] += duration * duration
+            row[13] += growth[r] * duration
+        growth[r] = 0.0

@@ -27,7 +27,7 @@ _SPEC: dict[str, Any] = {
     "bias": [0.0, 0.05, 0.1, 0.3],
     "tokens": [2, 6],
     "times": [0.5, 2.0, 6.0],
-    "realizations": 12_000,
+    "realizations": 50_000,
     "seed": 7,
 }
 
@@ -54,7 +54,7 @@ def _wait_for_blocks(sweep: Sweep, count: int) -> int:
 def test_service_killed_twice(start_service: StartService, undisturbed: xr.Dataset) -> None:
     service = start_service(RQF_WORKERS="2")
     sweep = service.client.submit(_SPEC)
-    for count in (2, 14):
+    for count in (2, 24):
         done = _wait_for_blocks(sweep, count)
         service.kill()
         service.start()
@@ -68,7 +68,7 @@ def test_service_killed_twice(start_service: StartService, undisturbed: xr.Datas
 def test_workers_killed(start_service: StartService, undisturbed: xr.Dataset) -> None:
     service = start_service(RQF_WORKERS="2")
     sweep = service.client.submit(_SPEC)
-    for count in (2, 12):
+    for count in (2, 24):
         _wait_for_blocks(sweep, count)
         _workers(service)[0].kill()
     sweep.wait(timeout=120)
