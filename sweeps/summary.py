@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,8 @@ from rqf_engine.moments import COLUMNS, OVERLAP_BINS, WIDTH
 from rqf_engine.theory import collapse_order_parameter, lyapunov_exponent, predicted_critical_bias
 from sweeps.boundary import critical_bias
 from sweeps.intervals import FloatArray, standard_error, wilson
-from sweeps.overlay import TheoryRequest, TheoryValues, covers, placements, representatives
+from sweeps.lyapunov import measured_exponent
+from sweeps.overlay import TheoryRequest, TheoryValues, columns, has_boundary, placements
 from sweeps.plan import Plan
 from sweeps.spec import EXTRA_AXES, SweepSpec
 from sweeps.variables import COORDINATES, VARIABLES
@@ -110,14 +111,15 @@ def _cells(table: _Table, plan: Plan) -> Arrays:
     simulated = realizations > 0
     steps = np.array([cell.step for cell in plan.cells]).reshape(plan.shape)
     schemes = np.array([cell.integrator for cell in plan.cells], dtype=object).reshape(plan.shape)
+    exponent, error = measured_exponent(plan, table.moments)
     return {
         "realizations": realizations,
         "failed_realizations": table["failed"].max(axis=-1).astype(np.int64),
         "step": np.where(simulated, steps, np.nan),
         # Variable-length strings: Zarr v3 specifies no fixed-length ones.
         "integrator": np.where(simulated, schemes, "").astype(np.dtypes.StringDType()),
-        "lyapunov": np.full(plan.shape, np.nan),
-        "lyapunov_stderr": np.full(plan.shape, np.nan),
+        "lyapunov": exponent,
+        "lyapunov_stderr": error,
     }
 
 
@@ -142,20 +144,22 @@ def _theory(plan: Plan, theory: Mapping[TheoryRequest, TheoryValues]) -> Arrays:
     for name in ("exact_critical_bias", "predicted_critical_bias"):
         arrays[name] = np.full((*outer, tokens, len(plan.times)), np.nan)
     arrays["exact_lyapunov"] = np.empty(plan.shape)
-    for place, cell in representatives(plan):
-        if covers(cell.model):
+    for place, cells in columns(plan):
+        if has_boundary(cells):
+            model = cells[-1].model
             arrays["predicted_critical_bias"][place] = predicted_critical_bias(
-                cell.model.dimension, plan.times, cell.model.noise_symmetry
+                model.dimension, plan.times, model.noise_symmetry
             )
-        rates = [lyapunov_exponent(replace(cell.model, bias=bias)) for bias in plan.coords["bias"]]
+        rates = [lyapunov_exponent(cell.model) for cell in cells]
         arrays["exact_lyapunov"][place] = np.array(rates)[:, None]
     if 2 in plan.coords["tokens"]:
         two = plan.coords["tokens"].index(2)
-        for place, request in placements(plan):
-            if (values := theory.get(request)) is not None:
-                arrays["exact_p_one_cluster"][place][:, two] = values.p_one
-                arrays["exact_p_two_cluster"][place][:, two] = values.p_two
-                arrays["exact_critical_bias"][place][two] = values.critical_bias
+        for placement in placements(plan):
+            if (values := theory.get(placement.request)) is not None:
+                known = list(placement.biases)
+                arrays["exact_p_one_cluster"][placement.outer][known, two] = values.p_one
+                arrays["exact_p_two_cluster"][placement.outer][known, two] = values.p_two
+                arrays["exact_critical_bias"][placement.outer][two] = values.critical_bias
     return arrays
 
 

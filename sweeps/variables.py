@@ -12,7 +12,8 @@ RQF = "Engel & Shalova, Random Quadratic Form on a Sphere, arXiv:2603.06187"
 BIAS = "Shalova, RQF with random forcing: metastable synchronization by noise, arXiv:2608.16664"
 WILSON = "Wilson, J. Amer. Statist. Assoc. 22 (1927) 209"
 TWO_POINT = f"backward equation of the two-point motion, {BIAS}"
-METASTABLE = f"ln2 (pi/4) Beta((n-1)/2, 1/2) / t, from the lifetime of two clusters, {BIAS}"
+METASTABLE = f"ln2 (pi/4) Beta((n-1)/2, 1/2) / (t sqrt((1+tau)/2)), from the lifetime of two clusters, {BIAS}"
+GROWTH = "growth of a tangent vector at one token over the time for which it was followed"
 EXPONENT = f"top Lyapunov exponent of the flow on the sphere, {RQF}; {BIAS}"
 
 
@@ -56,8 +57,7 @@ VARIABLES: dict[str, Variable] = {
     **_with_error("mean_squared_overlap", Variable(ALL, "mean squared overlap of two tokens")),
     "minority_fraction": Variable(ALL, "mean share of the smaller cluster among clustered realisations"),
     "overlap_histogram": Variable((*ALL, "overlap"), "number of pairs with this overlap"),
-    "lyapunov": Variable(CELL, "measured top Lyapunov exponent"),
-    "lyapunov_stderr": Variable(CELL, "standard error of the measured top Lyapunov exponent"),
+    **_with_error("lyapunov", Variable(CELL, "measured top Lyapunov exponent", GROWTH)),
     "realizations": Variable(CELL, "realisations behind the cell"),
     "failed_realizations": Variable(CELL, "realisations left out because a number stopped being finite"),
     "step": Variable(CELL, "time step used"),

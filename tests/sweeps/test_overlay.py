@@ -15,7 +15,7 @@ from sweeps.spec import parse_spec
 def test_one_request_for_each_dimension(small_plan: Plan) -> None:
     requests = theory_requests(small_plan)
     assert [request.dimension for request in requests] == [3, 64]
-    assert [place for place, _ in placements(small_plan)] == [(0,), (1,)]
+    assert [placement.outer for placement in placements(small_plan)] == [(0,), (1,)]
     for request in requests:
         assert request.biases == small_plan.coords["bias"]
         assert request.times == small_plan.times
@@ -40,10 +40,43 @@ def test_a_request_is_named_by_its_content() -> None:
         {"biases": (0.2,)},
         {"times": (2.0,)},
         {"tolerance": 0.2},
+        {"noise_symmetry": 0.5},
+        {"initial_angle": 1.0},
     ]
     ids = {TheoryRequest(**(base | change)).id for change in changes}
     assert len(ids) == len(changes)
     assert TheoryRequest(**base).id in ids
+
+
+def test_without_a_bias_the_theory_is_that_of_bias_noise() -> None:
+    data = {"dimension": [3, 5], "bias": [0], "tokens": [2, 4], "times": [1, 2]}
+    (noise,) = {p.request for p in placements(make_plan(parse_spec(data | {"dimension": 3})))}
+    spec = parse_spec(data | {"bias_kind": ["constant", "noise"]})
+    found = list(placements(make_plan(spec)))
+    assert [p.outer for p in found] == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    assert noise in {p.request for p in found}
+    assert len({p.request for p in found}) == 2
+    assert np.isnan(solve(noise).critical_bias).all()
+
+
+def test_tokens_that_start_antipodal_have_no_theory() -> None:
+    data = {"dimension": 3, "bias": 0.1, "tokens": 2, "times": 1}
+    start = {"kind": "equiangular", "overlap": -1}
+    assert theory_requests(make_plan(parse_spec(data | {"initial": start}))) == ()
+
+
+@pytest.mark.parametrize("noise_symmetry", [1.0, -0.5])
+def test_tokens_at_an_angle_have_probabilities_and_no_boundary(noise_symmetry: float) -> None:
+    data = {"dimension": 3, "bias": [0, 0.3], "tokens": 2, "times": [1, 6], "noise_symmetry": noise_symmetry}
+    start = {"kind": "equiangular", "overlap": -0.5}
+    (request,) = theory_requests(make_plan(parse_spec(data | {"initial": start})))
+    values = solve(request)
+    for row, bias in enumerate(request.biases):
+        exact = two_point_probabilities(
+            3, bias, request.times, noise_symmetry=noise_symmetry, initial_angle=2 * np.pi / 3
+        )
+        np.testing.assert_allclose(values.p_two[row], exact.p_two, atol=1e-6)
+    assert np.isnan(values.critical_bias).all()
 
 
 @pytest.mark.parametrize("noise_symmetry", [1.0, 0.0])
