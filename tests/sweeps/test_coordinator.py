@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import xarray as xr
 
+from rqf_engine import NUMERICS_VERSION
 from sweeps.coordinator import Coordinator
 from sweeps.errors import Conflict, LedgerLost, StoreInUse, TooLarge, UnknownSweep
 from sweeps.job import Job
@@ -243,7 +244,7 @@ def test_a_sweep_whose_tasks_fail_has_failed_and_says_why(
     coordinator: Coordinator, data: Path, until: Until
 ) -> None:
     spec, other = _spec(SMALL, seed=7, times=[0.1, 0.2, 0.3]), _spec(SMALL, seed=7)
-    obstacle = data / "blocks" / "v1-t3"
+    obstacle = data / "blocks" / f"v{NUMERICS_VERSION}-t3"
     obstacle.write_text("a file where the blocks of three times shall be")
     coordinator.submit(spec)
     coordinator.submit(other)
