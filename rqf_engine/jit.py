@@ -32,7 +32,10 @@ def _cache_directory() -> Path:
     return base / digest.hexdigest()[:16]
 
 
-setattr(nb.config, "CACHE_DIR", str(_cache_directory()))  # noqa: B010  # numba makes its settings at run time
+#: Where this version of the engine keeps what it compiles, and what it learns about the machine.
+CACHE_DIRECTORY = _cache_directory()
+
+setattr(nb.config, "CACHE_DIR", str(CACHE_DIRECTORY))  # noqa: B010  # numba makes its settings at run time
 
 #: No fused multiply-add (its use would depend on the CPU), IEEE division, the GIL released.
 kernel: Any = nb.njit(cache=True, nogil=True, error_model="numpy", boundscheck=False)

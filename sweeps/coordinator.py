@@ -16,9 +16,10 @@ from sweeps.errors import SweepsError
 from sweeps.job import lay_out
 from sweeps.ledger import Ledger
 from sweeps.options import Options
-from sweeps.plan import Limits, make_plan
+from sweeps.plan import Limits, Plan, PlanEstimate, make_plan
 from sweeps.reconciler import Reconciler
 from sweeps.spec import SweepSpec
+from sweeps.speed import known_speed
 from sweeps.state import ACTIVE, Event
 from sweeps.status import ClusterInfo, Progress, SweepStatus
 from sweeps.store import Store
@@ -55,7 +56,7 @@ class Coordinator:
 
     def submit(self, spec: SweepSpec) -> tuple[SweepStatus, bool]:
         """Enter a sweep, or find the one with the same physics; True if it is new. Raises SpecError."""
-        plan = make_plan(spec, self._limits)
+        plan = self._plan(spec)
         estimate = plan.estimate()
         progress = Progress(blocks_total=estimate.blocks, cells_total=estimate.cells)
         with self._reconciler.guard:
@@ -67,6 +68,10 @@ class Coordinator:
                 self._ledger.apply(spec.id, "submit")
         self._reconciler.wake()
         return self.status(spec.id), created
+
+    def estimate(self, spec: SweepSpec) -> PlanEstimate:
+        """What a sweep would take; nothing is stored. Raises SpecError."""
+        return self._plan(spec).estimate()
 
     def status(self, id: str) -> SweepStatus:
         """One sweep. Raises UnknownSweep."""
@@ -129,6 +134,9 @@ class Coordinator:
             "database": _problem(self._ledger.check),
             "scheduler": None if self.cluster().workers else "no connection to a scheduler with workers yet",
         }
+
+    def _plan(self, spec: SweepSpec) -> Plan:
+        return make_plan(spec, self._limits, known_speed())
 
     @property
     def _ledger(self) -> Ledger:

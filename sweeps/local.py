@@ -13,6 +13,7 @@ from sweeps.options import LocalOptions
 from sweeps.spec import SweepSpec
 from sweeps.state import ACTIVE, FINAL
 from sweeps.status import Progress
+from sweeps.tasks import warm_up
 
 _POLL_SECONDS = 0.2
 
@@ -25,6 +26,8 @@ def run_local(spec: SweepSpec, out: Path, workers: int, progress: Callable[[Prog
     """
     if out.exists():
         raise OutputExists(str(out))
+    # Once here, and not in every worker at the same time; the plan then knows how fast this machine is.
+    warm_up()
     work = out.with_name(f"{out.name}.partial")
     coordinator = Coordinator(LocalOptions(str(work), workers))
     coordinator.start()

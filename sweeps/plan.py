@@ -9,27 +9,27 @@ import hashlib
 import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from rqf_engine import NUMERICS_VERSION
-from rqf_engine.errors import InvalidParameter, UnsupportedModel
+from rqf_engine.errors import InvalidParameter
 from rqf_engine.integrate import (
     Integrator,
     block_size,
     check_supported,
     choose_integrator,
     choose_step,
-    estimate_seconds,
 )
 from rqf_engine.model import Initial, Model
 from rqf_engine.moments import WIDTH
 from rqf_engine.schedule import check_step
 from sweeps.errors import Problem, SpecError, TooLarge, show
-from sweeps.spec import Precision, SweepSpec, canonical_json
+from sweeps.spec import EXTRA_AXES, Precision, SweepSpec, canonical_json
+from sweeps.speed import Speed
 
 #: float64 values per (cell, time) of the result dataset: its variables and the histogram.
 _RESULT_WIDTH = WIDTH + 20
@@ -51,7 +51,8 @@ class Cell:
 
     ``id``: 32 hex digits of SHA-256 over all physics, times, step, integrator, tolerance, seed and the
     numerics version. The sweep's name, the position and the number of realisations are not in it, so that
-    sweeps share cells.
+    sweeps share cells. ``model`` is in normal form: equal physics has one model. ``seconds_each``: estimated
+    cpu-seconds of one realisation on this machine.
     """
 
     id: str
@@ -62,15 +63,12 @@ class Cell:
     integrator: Integrator
     tolerance: float
     seed: int
+    seconds_each: float = field(compare=False)
 
     @cached_property
     def block_size(self) -> int:
         """Realisations in each of the cell's blocks but the last."""
         return block_size(self.model)
-
-    def seconds(self, realizations: int) -> float:
-        """Estimated cpu-seconds to simulate that many realisations."""
-        return estimate_seconds(self.model, self.times, self.step, self.integrator, realizations)
 
 
 @dataclass(frozen=True)
@@ -94,7 +92,7 @@ class Block:
     @property
     def seconds(self) -> float:
         """Estimated cpu-seconds."""
-        return self.cell.seconds(self.size)
+        return self.size * self.cell.seconds_each
 
 
 @dataclass(frozen=True)
@@ -140,12 +138,12 @@ class Plan:
         """Cells, blocks, bytes and cpu-seconds of the whole sweep."""
         blocks = sum(math.ceil(self.realizations / cell.block_size) for cell in self.cells)
         rows = blocks * WIDTH + len(self.cells) * _RESULT_WIDTH
-        seconds = math.fsum(cell.seconds(self.realizations) for cell in self.cells)
+        seconds = self.realizations * math.fsum(cell.seconds_each for cell in self.cells)
         return PlanEstimate(len(self.cells), blocks, rows * len(self.times) * 8, seconds)
 
 
-def make_plan(spec: SweepSpec, limits: Limits | None = None) -> Plan:
-    """The plan of a spec.
+def make_plan(spec: SweepSpec, limits: Limits | None = None, speed: Speed | None = None) -> Plan:
+    """The plan of a spec. ``speed`` of the machine bears on estimates of time, and on nothing else.
 
     Raises TooLarge when a limit is exceeded (the number of cells before anything is expanded), and
     SpecError where this version does not simulate what the spec asks for.
@@ -156,7 +154,7 @@ def make_plan(spec: SweepSpec, limits: Limits | None = None) -> Plan:
     _check_limit("cells", count, limits.max_cells, "max_cells")
     realizations = _fixed_realizations(spec)
     times = axes.pop("times")
-    plan = Plan(spec.id, tuple(axes), axes, times, _cells(spec, axes, times), realizations)
+    plan = Plan(spec.id, tuple(axes), axes, times, _cells(spec, axes, times, speed or Speed()), realizations)
     estimate = plan.estimate()
     _check_limit("blocks", estimate.blocks, limits.max_blocks, "max_blocks")
     _check_limit("bytes", estimate.bytes, limits.max_bytes, "max_bytes")
@@ -198,19 +196,19 @@ def _fixed_realizations(spec: SweepSpec) -> int:
     return spec.realizations
 
 
-def _cells(spec: SweepSpec, axes: dict[str, tuple[Any, ...]], times: tuple[float, ...]) -> tuple[Cell, ...]:
+def _cells(
+    spec: SweepSpec, axes: dict[str, tuple[Any, ...]], times: tuple[float, ...], speed: Speed
+) -> tuple[Cell, ...]:
     common = {"times": times, "tolerance": spec.tolerance, "seed": spec.seed, "numerics": NUMERICS_VERSION}
     prefix = hashlib.sha256(canonical_json(common).encode())  # hashed once, not once for every cell
     scalars = {"initial": Initial(spec.initial.kind, spec.initial.overlap)} | {
-        axis: getattr(spec, axis)
-        for axis in ("bias_kind", "noise_symmetry", "attention_strength", "inverse_temperature")
-        if axis not in axes
+        axis: getattr(spec, axis) for axis in EXTRA_AXES if axis not in axes
     }
     cells = []
     for position in itertools.product(*(range(len(values)) for values in axes.values())):
         point = {axis: values[i] for (axis, values), i in zip(axes.items(), position, strict=True)}
         try:
-            model = Model(**scalars, **point)
+            model = _normal_form(Model(**scalars, **point))
             integrator, step = _scheme(spec, model, times)
         except InvalidParameter as error:
             raise SpecError([Problem(error.field, show(error.got), error.takes)]) from None
@@ -219,13 +217,21 @@ def _cells(spec: SweepSpec, axes: dict[str, tuple[Any, ...]], times: tuple[float
         digest = prefix.copy()
         digest.update(canonical_json(content).encode())
         id = digest.hexdigest()[:32]
-        cells.append(Cell(id, position, model, times, step, integrator, spec.tolerance, spec.seed))
+        each = speed.seconds_each(model, times, step, integrator)
+        cells.append(Cell(id, position, model, times, step, integrator, spec.tolerance, spec.seed, each))
     return tuple(cells)
 
 
+def _normal_form(model: Model) -> Model:
+    """The same physics with what does not matter left at its default: a cell is then simulated once."""
+    if model.bias == 0:
+        model = replace(model, bias_kind="noise")
+    if model.attention_strength == 0:
+        model = replace(model, inverse_temperature=1.0)
+    return model
+
+
 def _scheme(spec: SweepSpec, model: Model, times: Sequence[float]) -> tuple[Integrator, float]:
-    if spec.integrator == "layers":
-        raise UnsupportedModel("integrator", spec.integrator, "auto, frame or ambient in this version")
     integrator = choose_integrator(model) if spec.integrator == "auto" else spec.integrator
     check_supported(model, integrator)
     step = choose_step(model, times, integrator) if spec.step == "auto" else spec.step

@@ -24,6 +24,7 @@ from sweeps.job import Job, lay_out
 from sweeps.ledger import Ledger
 from sweeps.plan import Limits, make_plan
 from sweeps.spec import parse_spec
+from sweeps.speed import known_speed
 from sweeps.state import Event
 from sweeps.status import ClusterInfo, Progress, SweepStatus
 from sweeps.store import DatasetWriter, Store
@@ -207,7 +208,7 @@ class Reconciler:
         spec = parse_spec(status.spec)
         if spec.id != status.id:
             raise SweepsError("submitted under another numerics version: submit the spec again")
-        plan = make_plan(spec, _NO_LIMITS)
+        plan = make_plan(spec, _NO_LIMITS, known_speed())
         with self.guard:
             if not self._store.dataset_path(status.id).exists():
                 lay_out(self._store, spec, plan, status)

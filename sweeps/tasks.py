@@ -12,6 +12,7 @@ from rqf_engine.integrate import simulate_block
 from rqf_engine.model import Model
 from sweeps.overlay import TheoryRequest, solve
 from sweeps.plan import Block
+from sweeps.speed import measure_speed
 from sweeps.store import Store
 
 
@@ -59,11 +60,15 @@ def solve_theory(root: str, sweep: str, request: TheoryRequest) -> TaskReport:
 
 
 def warm_up() -> None:
-    """Compile the kernels, or load them from numba's cache, before the first real block needs them."""
+    """Compile the kernels, or load them from numba's cache, before the first real block needs them.
+
+    Where that was not done yet, measure this machine's speed with them.
+    """
     for tokens in (2, 3):
         model = Model(dimension=4, tokens=tokens, bias=0.1)
         simulate_block(model, (0.1,), 0.1, "frame", 0.1, 1, np.random.SeedSequence(0))
     solve(TheoryRequest(4, 1.0, (0.1,), (1.0,), 0.1))
+    measure_speed()
 
 
 _stores: dict[str, Store] = {}

@@ -12,12 +12,10 @@ from service.deps import CoordinatorDep, SettingsDep, SweepId
 from service.errors import InvalidQuery, PayloadTooLarge, UnsupportedMediaType
 from service.models import Estimate, FieldProblem, Links, Problem, SweepInfo, SweepPage
 from service.openapi import SPEC_EXAMPLES, spec_schema
-from service.settings import Settings
 from sweeps.coordinator import Coordinator
 from sweeps.document import read_json
 from sweeps.errors import Problem as SpecProblem
 from sweeps.errors import SpecError, show
-from sweeps.plan import Limits, make_plan
 from sweeps.spec import SweepSpec, parse_spec
 from sweeps.state import State
 from sweeps.status import SweepStatus
@@ -88,7 +86,7 @@ async def submit(
     body = await _bounded_body(request, settings.max_spec_kb)
     if query.dry_run:
         response.status_code = 200
-        return await run_in_threadpool(_estimate, body, settings)
+        return await run_in_threadpool(_estimate, body, coordinator)
     status, created = await run_in_threadpool(_submit, body, coordinator)
     info = describe(status, request)
     response.headers["Location"] = info.links.self_
@@ -188,9 +186,8 @@ def _parse(body: bytes) -> SweepSpec:
     return parse_spec(read_json(text))
 
 
-def _estimate(body: bytes, settings: Settings) -> Estimate:
-    limits = Limits(max_cells=settings.max_cells, max_cpu_hours=settings.max_cpu_hours)
-    return Estimate.model_validate(make_plan(_parse(body), limits).estimate())
+def _estimate(body: bytes, coordinator: Coordinator) -> Estimate:
+    return Estimate.model_validate(coordinator.estimate(_parse(body)))
 
 
 def _submit(body: bytes, coordinator: Coordinator) -> tuple[SweepStatus, bool]:

@@ -98,6 +98,12 @@ def test_a_list_of_one_value_makes_a_dimension_but_the_same_cells() -> None:
     assert listed.sweep_id != plan.sweep_id
 
 
+def test_what_does_not_matter_does_not_name_a_cell() -> None:
+    plain, hot = _plan(bias=0), _plan(bias=0, inverse_temperature=[0.5, 2.0], bias_kind=["constant", "noise"])
+    assert hot.shape == (2, 2, 2, 1, 2)
+    assert {cell.id for cell in hot.cells} == {cell.id for cell in plain.cells}
+
+
 def test_the_estimate_counts_what_the_plan_has(example: dict[str, Any]) -> None:
     plan = make_plan(parse_spec(example))
     estimate = plan.estimate()
@@ -138,7 +144,6 @@ def test_a_sweep_over_a_limit_is_refused_by_the_limits_name(
         ({"attention_strength": 1.0}, "attention_strength"),
         ({"initial": {"kind": "equiangular", "overlap": 0.1}, "tokens": 9, "dimension": 8}, "tokens"),
         ({"integrator": "layers", "step": 0.1}, "integrator"),
-        ({"inverse_temperature": 2.0}, "inverse_temperature"),
         ({"step": 5.0, "times": [1, 10]}, "step"),
     ],
 )
