@@ -9,20 +9,18 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from rqf_engine.elementary import bits_of_float
-from rqf_engine.jit import inlined, kernel
+from rqf_engine.elementary import clip, fma
+from rqf_engine.jit import kernel
 from rqf_engine.lanes import Lane
 
 _LIMIT = 9.0
 _INTERVALS = 512
 _SCALE = _INTERVALS / (2 * _LIMIT)
 _LAST = _INTERVALS - 1e-9
-_ROUND = 6755399441055744.0
 
 
 def _quantile(score: NDArray[np.float64], freedom: int) -> NDArray[np.float64]:
@@ -40,36 +38,39 @@ def _slope(score: NDArray[np.float64], value: NDArray[np.float64], freedom: int)
 
 @lru_cache(maxsize=2048)
 def chi_square_table(freedom: int) -> NDArray[np.float64]:
-    """Spline coefficients (4, intervals) of ξ ↦ χ²_ν for ν = ``freedom`` ≥ 0 (zero everywhere for ν = 0)."""
+    """Spline coefficients (intervals, 4) of ξ ↦ χ²_ν for ν = ``freedom`` ≥ 0 (zero everywhere for ν = 0)."""
     if freedom == 0:
-        return np.zeros((4, _INTERVALS))
+        return np.zeros((_INTERVALS, 4))
     score = np.linspace(-_LIMIT, _LIMIT, _INTERVALS + 1)
     value = _quantile(score, freedom)
     slope = _slope(score, value, freedom) / _SCALE
     rise = np.diff(value)
-    table = np.array(
-        [value[:-1], slope[:-1], 3 * rise - 2 * slope[:-1] - slope[1:], slope[:-1] + slope[1:] - 2 * rise]
-    )
+    quadratic, cubic = 3 * rise - 2 * slope[:-1] - slope[1:], slope[:-1] + slope[1:] - 2 * rise
+    table = np.column_stack([value[:-1], slope[:-1], quadratic, cubic])
     table.flags.writeable = False
     return table
 
 
-@inlined
-def _interpolate(score: float, c0: Lane, c1: Lane, c2: Lane, c3: Lane) -> float:
-    x = min(max((score + _LIMIT) * _SCALE, 0.0), _LAST)
-    shifted = (x - 0.5) + _ROUND
-    interval = bits_of_float(shifted) & nb.uint64(0xFFFF)
-    f = x - (shifted - _ROUND)
-    value: float = c0[interval] + f * (c1[interval] + f * (c2[interval] + f * c3[interval]))
-    return max(value, 0.0)
+@kernel
+def _to_position(x: Lane) -> None:
+    for r in range(x.size):
+        x[r] = clip(fma(x[r], _SCALE, _LIMIT * _SCALE), 0.0, _LAST)
+
+
+@kernel
+def _look_up(x: Lane, table: NDArray[np.float64]) -> None:
+    for r in range(x.size):
+        interval = np.int64(x[r])
+        f = x[r] - interval
+        cubic = fma(f, table[interval, 3], table[interval, 2])
+        x[r] = max(fma(f, fma(f, cubic, table[interval, 1]), table[interval, 0]), 0.0)
 
 
 @kernel
 def chi_square(x: Lane, table: NDArray[np.float64]) -> None:
     """Turn standard normal scores ``x`` into the χ² variates that belong to them, in place.
 
-    A loop of its own: table look-ups would keep the arithmetic around them from using vector instructions.
+    Table look-ups do not vectorise, so they have a loop of their own, of as little as possible.
     """
-    c0, c1, c2, c3 = table[0], table[1], table[2], table[3]
-    for r in range(x.size):
-        x[r] = _interpolate(x[r], c0, c1, c2, c3)
+    _to_position(x)
+    _look_up(x, table)

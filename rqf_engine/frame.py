@@ -308,7 +308,7 @@ def _tokens_kernel(
     normals: NDArray[np.float64],
     moments: NDArray[np.float64],
 ) -> None:
-    """``tables`` (k+1, 4, intervals): χ² with n−i degrees of freedom for i = 0…k."""
+    """``tables`` (k+1, intervals, 4): χ² with n−i degrees of freedom for i = 0…k."""
     full, lanes = tables.shape[0] - 1, state.shape[1]
     rank = full
     # Row ``rank`` holds what a boost moves out of the frame, before the frame turns after it.

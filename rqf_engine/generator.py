@@ -14,7 +14,7 @@ import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
-from rqf_engine.elementary import bits_of_float, float_from_bits, log
+from rqf_engine.elementary import bits_of_float, float_from_bits, log, sin_cos_octant
 from rqf_engine.jit import inlined, kernel
 
 _ONE = 0x3FF0000000000000
@@ -32,6 +32,24 @@ def _rotate(x: np.uint64, k: int) -> np.uint64:
     return (x << nb.uint64(k)) | (x >> nb.uint64(64 - k))
 
 
+@inlined
+def _output(s0: np.uint64, s3: np.uint64) -> np.uint64:
+    bits: np.uint64 = _rotate(s0 + s3, 23) + s0
+    return bits
+
+
+@inlined
+def _advance(
+    s0: np.uint64, s1: np.uint64, s2: np.uint64, s3: np.uint64
+) -> tuple[np.uint64, np.uint64, np.uint64, np.uint64]:
+    t = s1 << nb.uint64(17)
+    s2 ^= s0
+    s3 ^= s1
+    s1 ^= s2
+    s0 ^= s3
+    return s0, s1, s2 ^ t, _rotate(s3, 45)
+
+
 @kernel
 def _next_bits(
     state0: NDArray[np.uint64],
@@ -42,16 +60,8 @@ def _next_bits(
 ) -> None:
     for i in range(out.size):
         s0, s1, s2, s3 = state0[i], state1[i], state2[i], state3[i]
-        out[i] = _rotate(s0 + s3, 23) + s0
-        t = s1 << nb.uint64(17)
-        s2 ^= s0
-        s3 ^= s1
-        s1 ^= s2
-        s0 ^= s3
-        state0[i] = s0
-        state1[i] = s1
-        state2[i] = s2 ^ t
-        state3[i] = _rotate(s3, 45)
+        out[i] = _output(s0, s3)
+        state0[i], state1[i], state2[i], state3[i] = _advance(s0, s1, s2, s3)
 
 
 @kernel
@@ -61,45 +71,34 @@ def draw_bits(state: NDArray[np.uint64], out: NDArray[np.uint64]) -> None:
 
 
 @inlined
-def _sin_cos(x: float) -> tuple[float, float]:
-    """(sin x, cos x) for 0 ≤ x ≤ π/4, error below 2·10⁻¹⁶ (Taylor series)."""
-    g = x * x
-    s = -1.0 / 1307674368000.0
-    s = s * g + 1.0 / 6227020800.0
-    s = s * g - 1.0 / 39916800.0
-    s = s * g + 1.0 / 362880.0
-    s = s * g - 1.0 / 5040.0
-    s = s * g + 1.0 / 120.0
-    s = s * g - 1.0 / 6.0
-    c = 1.0 / 20922789888000.0
-    c = c * g - 1.0 / 87178291200.0
-    c = c * g + 1.0 / 479001600.0
-    c = c * g - 1.0 / 3628800.0
-    c = c * g + 1.0 / 40320.0
-    c = c * g - 1.0 / 720.0
-    c = c * g + 1.0 / 24.0
-    c = c * g - 0.5
-    return x + x * g * s, 1.0 + g * c
+def _box_muller(radius_bits: np.uint64, angle_bits: np.uint64) -> tuple[float, float]:
+    u = 2.0 - float_from_bits((radius_bits >> nb.uint64(12)) | nb.uint64(_ONE))
+    radius = math.sqrt(-2.0 * log(u))
+    octant = float_from_bits((angle_bits >> nb.uint64(12)) | nb.uint64(_ONE)) - 1.0
+    sine, cosine = sin_cos_octant(octant * 0.7853981633974483)
+    swap = (angle_bits & nb.uint64(1)) != nb.uint64(0)
+    x = radius * (sine if swap else cosine)
+    y = radius * (cosine if swap else sine)
+    first = float_from_bits(bits_of_float(x) ^ ((angle_bits << nb.uint64(62)) & nb.uint64(_SIGN)))
+    second = float_from_bits(bits_of_float(y) ^ ((angle_bits << nb.uint64(61)) & nb.uint64(_SIGN)))
+    return first, second
 
 
 @kernel
-def _box_muller(
-    radius_bits: NDArray[np.uint64],
-    angle_bits: NDArray[np.uint64],
+def _next_pair(
+    state0: NDArray[np.uint64],
+    state1: NDArray[np.uint64],
+    state2: NDArray[np.uint64],
+    state3: NDArray[np.uint64],
     first: NDArray[np.float64],
     second: NDArray[np.float64],
 ) -> None:
     for i in range(first.size):
-        u = 2.0 - float_from_bits((radius_bits[i] >> nb.uint64(12)) | nb.uint64(_ONE))
-        radius = math.sqrt(-2.0 * log(u))
-        a = angle_bits[i]
-        octant = float_from_bits((a >> nb.uint64(12)) | nb.uint64(_ONE)) - 1.0
-        sine, cosine = _sin_cos(octant * 0.7853981633974483)
-        swap = (a & nb.uint64(1)) != nb.uint64(0)
-        x = radius * (sine if swap else cosine)
-        y = radius * (cosine if swap else sine)
-        first[i] = float_from_bits(bits_of_float(x) ^ ((a << nb.uint64(62)) & nb.uint64(_SIGN)))
-        second[i] = float_from_bits(bits_of_float(y) ^ ((a << nb.uint64(61)) & nb.uint64(_SIGN)))
+        s0, s1, s2, s3 = state0[i], state1[i], state2[i], state3[i]
+        radius_bits = _output(s0, s3)
+        s0, s1, s2, s3 = _advance(s0, s1, s2, s3)
+        first[i], second[i] = _box_muller(radius_bits, _output(s0, s3))
+        state0[i], state1[i], state2[i], state3[i] = _advance(s0, s1, s2, s3)
 
 
 @kernel
@@ -109,12 +108,8 @@ def fill_normals(state: NDArray[np.uint64], out: NDArray[np.float64]) -> None:
     Column i uses generator i alone. Box–Muller: −2 ln u gives the squared radius; the angle is uniform
     within one octant, and three bits that its mantissa does not use choose the octant.
     """
-    radius_bits = np.empty(out.shape[1], np.uint64)
-    angle_bits = np.empty(out.shape[1], np.uint64)
     for row in range(0, out.shape[0], 2):
-        draw_bits(state, radius_bits)
-        draw_bits(state, angle_bits)
-        _box_muller(radius_bits, angle_bits, out[row], out[row + 1])
+        _next_pair(state[0], state[1], state[2], state[3], out[row], out[row + 1])
 
 
 def normal_buffer(group: int, lanes: int) -> NDArray[np.float64]:

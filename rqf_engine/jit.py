@@ -37,6 +37,7 @@ CACHE_DIRECTORY = _cache_directory()
 
 setattr(nb.config, "CACHE_DIR", str(CACHE_DIRECTORY))  # noqa: B010  # numba makes its settings at run time
 
-#: No fused multiply-add (its use would depend on the CPU), IEEE division, the GIL released.
+#: No contraction to fused multiply-adds by the compiler, whose use would depend on the CPU (elementary.fma
+#: is another thing: it rounds once everywhere); IEEE division; the GIL released.
 kernel: Any = nb.njit(cache=True, nogil=True, error_model="numpy", boundscheck=False)
 inlined: Any = nb.njit(cache=True, nogil=True, error_model="numpy", boundscheck=False, inline="always")

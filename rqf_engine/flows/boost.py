@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rqf_engine.chi_square import chi_square
-from rqf_engine.elementary import exp
+from rqf_engine.elementary import clip, expm1, fma
 from rqf_engine.generator import next_rows
 from rqf_engine.jit import inlined, kernel
 from rqf_engine.lanes import Lane, Rows, add_product, add_square, givens, invert_root, multiply, rotate, scale
@@ -34,12 +34,14 @@ from rqf_engine.lanes import Lane, Rows, add_product, add_square, givens, invert
 PAIR_NORMALS = 3
 _LARGEST_RAPIDITY = 150.0
 _SMALLEST = 1e-300
+#: Beyond this cotangent two tokens agree to far more digits than a float holds.
+LARGEST_COTANGENT = 1e100
 
 
 @inlined
-def _cosh_rapidity(squared_length: float, rate: float) -> float:
-    cosh: float = exp(min(rate * squared_length, _LARGEST_RAPIDITY))
-    return cosh
+def _cosh_rapidity_minus_one(squared_length: float, rate: float) -> float:
+    value: float = expm1(min(rate * squared_length, _LARGEST_RAPIDITY))
+    return value
 
 
 @kernel
@@ -50,28 +52,35 @@ def boost_pair(cotangent: Lane, z0: Lane, z1: Lane, z2: Lane, table: NDArray[np.
     takes its place. With w = 1 − x·y and p = 1 + x·y both kept, neither nearly parallel nor nearly
     antipodal tokens lose digits.
     """
-    rate = 0.5 * (1.0 - math.exp(-s))
+    rate = -0.5 * math.expm1(-s)
     chi_square(z2, table)
     for r in range(cotangent.size):
         g0 = z0[r]
         g1 = z1[r]
-        squared = g0 * g0 + g1 * g1 + z2[r]
-        cosh = _cosh_rapidity(squared, rate)
-        sinh = math.sqrt(cosh * cosh - 1.0)
+        squared = fma(g0, g0, fma(g1, g1, z2[r]))
+        rise = _cosh_rapidity_minus_one(squared, rate)
+        cosh = 1.0 + rise
+        sinh_squared = rise * (2.0 + rise)
         v = cotangent[r]
-        sine = 1.0 / math.sqrt(1.0 + v * v)
-        small = sine * sine / (1.0 + abs(v) * sine)
+        root = math.sqrt(fma(v, v, 1.0))
+        longer = root + abs(v)
+        steep = root * longer
+        # One division serves both 1/|g|² and 1/steep.
+        inverse = 1.0 / (squared * steep)
+        small = squared * inverse
+        sine = longer * small
         w = small if v > 0.0 else 2.0 - small
         p = 2.0 - small if v > 0.0 else small
-        unit = sinh / math.sqrt(squared)
+        unit = math.sqrt(sinh_squared * (steep * inverse))
         first = unit * g0
-        both = unit * (g0 * p + g1 * sine)
+        both = unit * fma(g0, p, g1 * sine)
         second = both - first
-        shrink = 1.0 / ((cosh + first) * (cosh + second))
-        w_new = w * shrink
-        p_new = (p + 2.0 * (sinh * sinh + first * second + cosh * both)) * shrink
-        p_new = 2.0 - w_new if w_new < 1.0 else max(p_new, _SMALLEST)
-        cotangent[r] = (1.0 - w_new) / math.sqrt(max(w_new, _SMALLEST) * p_new)
+        product = (cosh + first) * (cosh + second)
+        # w/product is the new w, and p_new/product the new p: both times the product cancels it.
+        p_new = fma(2.0, fma(cosh, both, fma(first, second, sinh_squared)), p)
+        p_new = fma(2.0, product, -w) if w < product else max(p_new, _SMALLEST)
+        c = (product - w) / math.sqrt(w * p_new)
+        cotangent[r] = clip(c, -LARGEST_COTANGENT, LARGEST_COTANGENT)
 
 
 @kernel
@@ -83,8 +92,9 @@ def _square_root(root: Lane, x: Lane) -> None:
 @kernel
 def _hyperbolic(squared: Lane, cosh: Lane, sinh: Lane, rate: float) -> None:
     for r in range(squared.size):
-        cosh[r] = _cosh_rapidity(squared[r], rate)
-        sinh[r] = math.sqrt(cosh[r] * cosh[r] - 1.0)
+        rise = _cosh_rapidity_minus_one(squared[r], rate)
+        cosh[r] = 1.0 + rise
+        sinh[r] = math.sqrt(rise * (2.0 + rise))
 
 
 @kernel
@@ -117,7 +127,7 @@ def _draw_direction(
         row = next_rows(state, normals, cursor, 1)
         direction[i, :] = normals[row]
         add_square(squared, direction[i : i + 1])
-    _hyperbolic(squared[0], work[0], work[1], 0.5 * (1.0 - math.exp(-s)))
+    _hyperbolic(squared[0], work[0], work[1], -0.5 * math.expm1(-s))
     invert_root(squared)
     scale(direction, squared[0])
 

@@ -22,21 +22,20 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from rqf_engine.elementary import exp
+from rqf_engine.elementary import clip, exp, fma
+from rqf_engine.flows.boost import LARGEST_COTANGENT
 from rqf_engine.generator import next_rows
 from rqf_engine.jit import inlined, kernel
 from rqf_engine.lanes import Lane, Rows, add_product, normalize_columns, scale
 
 #: Normals that a step for a pair consumes.
 PAIR_NORMALS = 2
-#: Beyond this cotangent two tokens agree to far more digits than a float holds.
-LARGEST_COTANGENT = 1e100
 
 
 @inlined
 def _spread(difference: float, h: float) -> float:
     square = difference * difference
-    return 2.0 * math.sqrt(h * (1.0 + h * (4.0 / 3.0) + square * (1.0 / 6.0 + square * (1.0 / 120.0))))
+    return 2.0 * math.sqrt(h * fma(square, fma(square, 1.0 / 120.0, 1.0 / 6.0), 1.0 + h * (4.0 / 3.0)))
 
 
 @kernel
@@ -49,10 +48,10 @@ def matrix_noise_pair(cotangent: Lane, z0: Lane, z1: Lane, h: float) -> None:
     drift = 2.0 * h
     spread = 2.0 * math.sqrt(h)
     for r in range(cotangent.size):
-        a = drift + spread * z0[r]
+        a = fma(spread, z0[r], drift)
         root = exp(0.5 * a)
-        c = root * (root * cotangent[r] + _spread(a, h) * z1[r])
-        cotangent[r] = min(max(c, -LARGEST_COTANGENT), LARGEST_COTANGENT)
+        c = root * fma(root, cotangent[r], _spread(a, h) * z1[r])
+        cotangent[r] = clip(c, -LARGEST_COTANGENT, LARGEST_COTANGENT)
 
 
 @kernel
