@@ -1,9 +1,11 @@
-"""The ambient scheme: full n-vectors in plain NumPy. Slow and simple, the oracle of the frame scheme.
+"""The ambient scheme: full n-vectors in plain NumPy, for every model. Slow and simple.
 
-Interpretation: Stratonovich. Strang splitting of the bias, whose flow over a Gaussian increment is an
-exact boost, and the matrix noise, x ← e^{ΔQ} x / |e^{ΔQ} x| by its Taylor series, with ΔQ = √h (a G + b Gᵀ)
-drawn entry by entry, a² + b² = 1 and 2ab = τ. Weak order 1; the step must satisfy h n ≪ 1. It shares
-nothing with the frame scheme but the observables.
+It is the oracle of the frame scheme, with which it shares nothing but the observables.
+
+Interpretation: Stratonovich. Symmetric composition of three flows: drift D (constant bias and attention),
+bias noise B and matrix noise M, as D½ (B½ M B½ D)…(B½ M B½) D½, where the D½ between two steps are merged.
+Each flow has weak order 2, and so has the composition; h n, γ²h n, γh and αh must be small
+(``steps.ambient_step``).
 """
 
 from __future__ import annotations
@@ -11,92 +13,84 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
-from rqf_engine.initial import equiangular_coordinates
 from rqf_engine.model import Model
 from rqf_engine.moments import Moments
-from rqf_engine.observables import RECORD_ROWS, add_pair, finish_record, start_record
 from rqf_engine.schedule import Schedule
+from rqf_engine.vectors import Array, Vectors, attended, boost, matrix_increment, simulate_vectors
 
-_TAYLOR_TERMS = 4
-_NORMALS_AT_ONCE = 1 << 20
+#: Two more than second order needs: at h n = ½ they take off half of the error.
+_TAYLOR_TERMS = 6
 
 
 def simulate_ambient(
     model: Model, schedule: Schedule, tolerance: float, realizations: int, seed: np.random.SeedSequence
 ) -> Moments:
-    """Moments of ``realizations`` realisations of ``model`` (bias noise, no attention)."""
-    rng = np.random.Generator(np.random.PCG64DXSM(seed))
-    chunk = max(1, _NORMALS_AT_ONCE // model.dimension**2)
-    moments = Moments.zeros(schedule.counts.size)
-    for first in range(0, realizations, chunk):
-        size = min(chunk, realizations - first)
-        moments = moments + _simulate_chunk(model, schedule, tolerance, size, rng)
-    return moments
+    """Moments of ``realizations`` realisations of ``model``.
+
+    A constant bias has a direction that is uniform relative to the starting tokens. The columns of growth
+    stay zero with attention.
+    """
+    return simulate_vectors(model, schedule, tolerance, realizations, seed, advance)
 
 
-def _simulate_chunk(
-    model: Model, schedule: Schedule, tolerance: float, size: int, rng: np.random.Generator
-) -> Moments:
-    moments = Moments.zeros(schedule.counts.size)
-    x = _start(model, size, rng)
-    for time, (count, h) in enumerate(zip(schedule.counts, schedule.lengths, strict=True)):
-        half = model.bias * math.sqrt(h / 2)
-        for _ in range(count):
-            x = _boost(x, half * rng.standard_normal((size, model.dimension, 1)))
-            x = _matrix_noise(x, float(h), model.noise_symmetry, rng)
-            x = _boost(x, half * rng.standard_normal((size, model.dimension, 1)))
-        _record(x, tolerance, moments.values[time])
-    return moments
+def advance(model: Model, vectors: Vectors, count: int, h: float, rng: np.random.Generator) -> None:
+    """Take ``vectors`` through ``count`` steps of length ``h``."""
+    drift(model, vectors, h / 2)
+    for step in range(1, count + 1):
+        bias_noise(model, vectors, h / 2, rng)
+        matrix_noise(model, vectors, h, rng)
+        bias_noise(model, vectors, h / 2, rng)
+        drift(model, vectors, h if step < count else h / 2)
 
 
-def _normalize(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(x / np.linalg.norm(x, axis=1, keepdims=True))
+def matrix_noise(model: Model, vectors: Vectors, h: float, rng: np.random.Generator) -> None:
+    """x ← M x/|M x|, dM = ∘dQ M, over a time h ≪ 1/n. Weak order 2.
 
-
-def _start(model: Model, size: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    start = equiangular_coordinates(model)
-    if start.size == 0:
-        return _normalize(rng.standard_normal((size, model.dimension, model.tokens)))
-    x = np.zeros((size, model.dimension, model.tokens))
-    x[:, : model.rank] = start
-    return x
-
-
-def _matrix_noise(
-    x: NDArray[np.float64], h: float, symmetry: float, rng: np.random.Generator
-) -> NDArray[np.float64]:
-    gaussian = rng.standard_normal((x.shape[0], x.shape[1], x.shape[1]))
-    even, odd = math.sqrt(1 + symmetry), math.sqrt(1 - symmetry)
-    a, b = (even + odd) / 2, (even - odd) / 2
-    increment = math.sqrt(h) * (a * gaussian + b * gaussian.transpose(0, 2, 1))
-    term = x
-    total = x.copy()
+    M is the exponential of its Magnus series to third order: ΔQ; the Lévy area, replaced by [ΔQ, ΔQ']/√8
+    with an independent ΔQ', which has its mean and covariance; the mean of the double commutators given ΔQ,
+    (h/12) Σ_i [E_i, [E_i, ΔQ]] with Q = Σ_i E_i B_i, which is h/6 · ((1 + τn) ΔQ − ΔQᵀ) up to a multiple
+    of I. Moments of M are then right to h² (Gyurkó & Lyons 2011, cubature of degree 5). A multiple of I
+    changes no direction; the mean of the squared area is one, so the area is needed to first order only.
+    """
+    tau = model.noise_symmetry
+    q = matrix_increment(vectors, h, tau, rng)
+    other = matrix_increment(vectors, h, tau, rng)
+    exponent = (1 + h * (1 + tau * model.dimension) / 6) * q - h / 6 * q.transpose(0, 2, 1)
+    term = vectors.columns
+    image = term + (q @ (other @ term) - other @ (q @ term)) / math.sqrt(8)
     for order in range(1, _TAYLOR_TERMS + 1):
-        term = increment @ term / order
-        total += term
-    return _normalize(total)
+        term = exponent @ term / order
+        image += term
+    vectors.project(image)
 
 
-def _boost(x: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-    length = np.linalg.norm(b, axis=1, keepdims=True)
-    if not length.any():
-        return x
-    direction = b / length
-    u = np.sum(x * direction, axis=1, keepdims=True)
-    cosh, sinh = np.cosh(length), np.sinh(length)
-    return np.asarray((x + (sinh + (cosh - 1) * u) * direction) / (cosh + u * sinh))
+def bias_noise(model: Model, vectors: Vectors, h: float, rng: np.random.Generator) -> None:
+    """The flow of γ P_x ∘ dW over a time h ≪ 1/(γ²n). Weak order 2 in inner products of tokens.
+
+    A boost by γΔW (1 + (n−1) γ²h/12): the Magnus series of boosts, whose Lévy area is a rotation, of all
+    tokens alike, and whose double commutators have the mean (γ²h/12) (n−1) γΔW.
+    """
+    if model.bias_kind == "noise" and model.bias > 0:
+        scale = model.bias * math.sqrt(h) * (1 + (model.dimension - 1) * model.bias**2 * h / 12)
+        vectors.boost(scale * rng.standard_normal(vectors.wind.shape))
 
 
-def _record(x: NDArray[np.float64], tolerance: float, row: NDArray[np.float64]) -> None:
-    size, _, tokens = x.shape
-    finite = np.isfinite(x).all(axis=(1, 2))
-    work = np.empty((RECORD_ROWS, size))
-    start_record(work)
-    for j in range(tokens):
-        for i in range(j):
-            minus = 0.5 * np.sum((x[:, :, i] - x[:, :, j]) ** 2, axis=1)
-            plus = 0.5 * np.sum((x[:, :, i] + x[:, :, j]) ** 2, axis=1)
-            add_pair(minus, plus, i == 0, finite, work, row)
-    finish_record(tokens, tolerance, finite, work, row)
+def drift(model: Model, vectors: Vectors, h: float) -> None:
+    """The flow of P_x g(x) over a time h, g = γe + α Σ_j softmax_j(κ x·x_j) x_j.
+
+    A boost by h g where g is half-way, at the end of a boost by h g/2: the midpoint rule, of second order in
+    h α, and exact for a constant bias alone.
+    """
+    if model.attention_strength > 0:
+        half_way, _ = boost(vectors.tokens, h / 2 * _pull(model, vectors, vectors.tokens))
+        vectors.boost(h * _pull(model, vectors, half_way))
+    elif model.bias_kind == "constant" and model.bias > 0:
+        vectors.boost(h * model.bias * vectors.wind)
+
+
+def _pull(model: Model, vectors: Vectors, tokens: Array) -> Array:
+    pull = model.attention_strength * attended(tokens, model.inverse_temperature)
+    if model.bias_kind == "constant":
+        pull += model.bias * vectors.wind
+    return pull

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from rqf_engine.ambient import simulate_ambient
 from rqf_engine.cost import ambient_seconds, frame_seconds
 from rqf_engine.errors import InvalidParameter, UnsupportedModel
 from rqf_engine.frame import simulate_frame
+from rqf_engine.layers import layer_schedule, simulate_layers
 from rqf_engine.model import MAX_AMBIENT_DIMENSION, Model
 from rqf_engine.moments import Moments
 from rqf_engine.schedule import make_schedule
@@ -34,7 +35,8 @@ def simulate_block(
 ) -> Moments:
     """Simulate ``realizations`` independent realisations and reduce them to moments at ``times``.
 
-    times: strictly increasing, > 0. step: the largest time step h > 0. tolerance ε in (0, π/2), radians.
+    times: strictly increasing, > 0. step: the largest time step h > 0; with layers the variance of one layer,
+    of which every time must be a whole number. tolerance ε in (0, π/2), radians.
     The same arguments give the same bits, with the same NumPy and SciPy on the same kind of processor.
     Raises InvalidParameter, and UnsupportedModel for a model that this version does not simulate.
     """
@@ -45,11 +47,20 @@ def simulate_block(
         raise InvalidParameter("realizations", realizations, "a whole number ≥ 1")
     if integrator == "ambient":
         return simulate_ambient(model, make_schedule(times, step), tolerance, realizations, seed)
+    if integrator == "layers":
+        return simulate_layers(model, layer_schedule(times, step), tolerance, realizations, seed)
     return simulate_frame(model, make_schedule(times, step, multiple=2), tolerance, realizations, seed)
 
 
 def check_supported(model: Model, integrator: Integrator) -> None:
     """Raise UnsupportedModel, naming the parameter, for what this version does not simulate."""
+    if integrator not in get_args(Integrator):
+        raise InvalidParameter("integrator", integrator, "frame, ambient or layers")
+    if integrator != "frame":
+        if model.dimension > MAX_AMBIENT_DIMENSION:
+            takes = f"2…{MAX_AMBIENT_DIMENSION} with the {integrator} integrator"
+            raise InvalidParameter("dimension", model.dimension, takes)
+        return
     if model.bias_kind != "noise" and model.bias > 0:
         raise UnsupportedModel("bias_kind", model.bias_kind, "noise in this version")
     if model.attention_strength != 0.0:
@@ -57,11 +68,6 @@ def check_supported(model: Model, integrator: Integrator) -> None:
     if model.inverse_temperature != 1.0:
         takes = "1.0 in this version, which has no attention"
         raise UnsupportedModel("inverse_temperature", model.inverse_temperature, takes)
-    if integrator not in ("frame", "ambient"):
-        raise UnsupportedModel("integrator", integrator, "auto, frame or ambient in this version")
-    if integrator == "ambient" and model.dimension > MAX_AMBIENT_DIMENSION:
-        takes = f"2…{MAX_AMBIENT_DIMENSION} with the ambient integrator"
-        raise InvalidParameter("dimension", model.dimension, takes)
 
 
 def choose_integrator(model: Model) -> Integrator:  # noqa: ARG001 - the choice is the model's, as it widens
@@ -70,7 +76,9 @@ def choose_integrator(model: Model) -> Integrator:  # noqa: ARG001 - the choice 
 
 
 def choose_step(model: Model, times: Sequence[float], integrator: Integrator) -> float:
-    """The time step that ``step: auto`` stands for (steps.py)."""
+    """The time step that ``step: auto`` stands for (steps.py). Raises InvalidParameter with layers."""
+    if integrator == "layers":
+        raise InvalidParameter("step", "auto", "the noise variance of one layer, a number, with layers")
     return (frame_step if integrator == "frame" else ambient_step)(model, times)
 
 

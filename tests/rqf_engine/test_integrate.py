@@ -108,7 +108,6 @@ def test_bad_input(changes: dict[str, Any], field: str, integrator: Integrator) 
         (Model(3, 2, 0.1, bias_kind="constant"), "frame", "bias_kind"),
         (Model(3, 2, attention_strength=1.0), "frame", "attention_strength"),
         (Model(3, 2, inverse_temperature=2.0), "frame", "inverse_temperature"),
-        (Model(3, 2), "layers", "integrator"),
     ],
 )
 def test_models_of_later_versions(model: Model, integrator: Any, field: str) -> None:
@@ -123,6 +122,11 @@ def test_ambient_takes_no_huge_dimension() -> None:
     ):
         check_supported(Model(4097, 2), "ambient")
     check_supported(Model(10**6, 2), "frame")
+
+
+def test_integrator_is_one_of_three() -> None:
+    with pytest.raises(InvalidParameter, match=r"^integrator: got 'euler', takes frame, ambient or layers"):
+        check_supported(Model(3, 2), "euler")  # type: ignore[arg-type]
 
 
 def test_no_bias_makes_its_kind_irrelevant() -> None:
