@@ -29,9 +29,11 @@ def print_section(section: Section) -> None:
     Console().print(table)
 
 
-def markdown(machine: str, sections: Sequence[Section]) -> str:
+def markdown(
+    machine: str, sections: Sequence[Section], title: str = "Benchmarks", command: str = "make bench"
+) -> str:
     """All tables in one Markdown document."""
-    lines = ["# Benchmarks", "", "Written by `make bench`.", "", f"Machine: {machine}.", ""]
+    lines = [f"# {title}", "", f"Written by `{command}`.", "", f"Machine: {machine}.", ""]
     for section in sections:
         lines += [f"## {section.title}", ""]
         lines += [_row(section.header), _row(["---"] + ["---:"] * (len(section.header) - 1))]

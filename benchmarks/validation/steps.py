@@ -1,0 +1,164 @@
+"""The weak error: how it falls with the step, flow by flow, and how large it is at the automatic step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.optimize import curve_fit
+
+from benchmarks.validation.ensemble import Array, Ensemble, Estimate, Sample
+from benchmarks.validation.pair import pair_law
+from rqf_engine.model import Initial, Model
+
+QUANTITIES = ("p_one", "p_two", "R1", "R2")
+#: Largest weak error that the automatic step may have, beside the statistical one.
+LARGEST_ERROR = 1e-3
+#: Errors below so many of their standard errors at every step tell no slope.
+_SIGNIFICANT = 4.0
+#: Where nothing is exact the automatic step is compared with a step so many times smaller.
+FINER = 4
+
+
+@dataclass(frozen=True)
+class OrderCase:
+    """One flow or composition, at one time, with ``steps`` from the largest to the smallest."""
+
+    title: str
+    model: Model
+    time: float
+    steps: tuple[float, ...]
+    realizations: int
+
+    @property
+    def ensembles(self) -> tuple[Ensemble, ...]:
+        """One for each step."""
+        one = Ensemble(self.model, (self.time,), self.realizations)
+        return tuple(replace(one, step=step) for step in self.steps)
+
+
+@dataclass(frozen=True)
+class Corner:
+    """Parameters at which the error of the automatic step is measured, at the last of its times."""
+
+    model: Model
+    times: tuple[float, ...]
+    realizations: int
+
+    @property
+    def ensembles(self) -> tuple[Ensemble, ...]:
+        """The automatic step, and a finer one where not all quantities are known exactly."""
+        coarse = Ensemble(self.model, self.times, self.realizations)
+        if len(exact_values(self.model, self.times[-1])) == len(QUANTITIES):
+            return (coarse,)
+        return (coarse, replace(coarse, step=coarse.time_step / FINER))
+
+
+def exact_values(model: Model, time: float) -> dict[str, float]:
+    """Those of QUANTITIES that are known exactly: all for N = 2, those of pairs for more tokens."""
+    if (model.bias_kind == "constant" and model.bias > 0) or (
+        model.attention_strength > 0 and model.tokens > 2
+    ):
+        return {}
+    law = pair_law(model, (time,))
+    values = {"R1": float(law.overlap[0]), "R2": float(law.squared_overlap[0])}
+    if model.tokens == 2:
+        values |= {"p_one": float(law.p_one[0]), "p_two": float(law.p_two[0])}
+    return values
+
+
+@dataclass(frozen=True)
+class Slope:
+    """Fit of the error e(h) = e(h₀) (h/h₀)^p: errors and their standard errors (steps,), p and its own.
+
+    ``order`` is NaN where no error is significant.
+    """
+
+    errors: Estimate
+    order: float
+    order_error: float
+
+
+def measure_order(case: OrderCase, samples: Sequence[Sample], quantity: str) -> Slope:
+    """Fit to the errors against the exact value, or, where there is none, together with the limit h → 0."""
+    estimates = [sample.estimate(quantity) for sample in samples]
+    value = np.array([estimate.value[-1] for estimate in estimates])
+    spread = np.array([estimate.error[-1] for estimate in estimates])
+    ratio = np.array(case.steps) / case.steps[0]
+    exact = exact_values(case.model, case.time).get(quantity)
+    limit = value[-1] if exact is None else exact
+    first = value[0] - limit
+    significant = bool(np.max(np.abs(value - limit) / spread) > _SIGNIFICANT)
+    if not significant or np.any(spread == 0):
+        return Slope(Estimate(value - limit, spread), np.nan, np.nan)
+    if exact is not None:
+        parameters, covariance = _fit(lambda x, e, p: exact + e * x**p, ratio, value, spread, [first, 2.0])
+        limit = exact
+    else:
+        start = [first, 2.0, limit]
+        parameters, covariance = _fit(lambda x, e, p, v: v + e * x**p, ratio, value, spread, start)
+        limit = float(parameters[2])
+    order_error = float(np.sqrt(covariance[1, 1]))
+    return Slope(Estimate(value - limit, spread), float(parameters[1]), order_error)
+
+
+def _fit(
+    curve: Callable[..., Array], ratio: Array, value: Array, spread: Array, start: list[float]
+) -> tuple[Array, Array]:
+    low, high = np.full(len(start), -np.inf), np.full(len(start), np.inf)
+    low[1], high[1] = 0.2, 6.0
+    found = curve_fit(curve, ratio, value, start, spread, absolute_sigma=True, bounds=(low, high))
+    return np.asarray(found[0]), np.asarray(found[1])
+
+
+def automatic_error(corner: Corner, samples: Sequence[Sample], quantity: str) -> Estimate:
+    """Error at the last time, (1,), against the exact value or the finer step."""
+    coarse = samples[0].estimate(quantity)
+    exact = exact_values(corner.model, corner.times[-1]).get(quantity)
+    if exact is not None:
+        return Estimate(coarse.value[-1:] - exact, coarse.error[-1:])
+    fine = samples[1].estimate(quantity)
+    return Estimate(coarse.value[-1:] - fine.value[-1:], np.hypot(coarse.error[-1:], fine.error[-1:]))
+
+
+_HALVED = (0.4, 0.2, 0.1, 0.05)
+
+
+def _start(overlap: float) -> Initial:
+    return Initial("equiangular", overlap)
+
+
+ORDERS = (
+    OrderCase("matrix noise, N = 2", Model(3, 2, initial=_start(0.3)), 0.8, _HALVED, 4_000_000),
+    OrderCase("matrix noise, N = 3", Model(3, 3, initial=_start(0.2)), 0.8, _HALVED, 2_000_000),
+    OrderCase("matrix noise, N = 8", Model(8, 8, initial=_start(0.2)), 0.8, _HALVED, 1_000_000),
+    OrderCase("bias boost, N = 2", Model(8, 2, 3.0), 0.048, (0.024, 0.012, 0.006), 4_000_000),
+    OrderCase("bias boost, N = 8", Model(8, 8, 3.0), 0.048, (0.024, 0.012, 0.006), 1_000_000),
+    OrderCase("matrix noise and bias, N = 2", Model(8, 2, 0.5), 1.6, _HALVED, 4_000_000),
+    OrderCase("matrix noise and bias, N = 3", Model(8, 3, 0.5), 0.8, _HALVED, 2_000_000),
+    OrderCase("matrix noise and bias, N = 8", Model(8, 8, 0.5), 0.8, _HALVED, 1_000_000),
+)
+
+
+def _front(dimension: int, bias: float, tokens: int = 2, realizations: int = 4_000_000) -> Corner:
+    """Strong bias, at about the time by which it has merged half of the pairs."""
+    rate = 4.0 + bias**2 * (dimension - 1)
+    return Corner(Model(dimension, tokens, bias), (2.5 / rate, 5.0 / rate), realizations)
+
+
+CORNERS = (
+    *(Corner(Model(n, 2, g), (t,), 4_000_000) for n, g, t in ((2, 0.0, 1.0), (2, 0.3, 3.0), (3, 0.1, 5.0))),
+    *(Corner(Model(n, 2, 0.8 / n**0.5), (1.0,), 4_000_000) for n in (3, 8, 64, 1024, 10**6)),
+    *(Corner(Model(n, 2, 0.3 / n**0.5), (4.0,), 4_000_000) for n in (3, 64, 4096, 10**6)),
+    *(_front(n, bias) for n in (2, 3, 8, 64, 1024) for bias in (2.0, 30.0, 1e3)),
+    *(Corner(Model(n, 2, 0.5 / n**0.5), (0.05, 0.1), 4_000_000) for n in (2, 8, 1024)),
+    Corner(Model(64, 2, 0.1, noise_symmetry=-0.9), (2.0,), 4_000_000),
+    Corner(Model(3, 2, 0.1, initial=_start(-0.99)), (1.0,), 4_000_000),
+    *(Corner(Model(n, 3, 0.8 / n**0.5), (0.5,), 2_000_000) for n in (3, 64, 10**6)),
+    *(Corner(Model(n, 8, 0.8 / n**0.5), (t,), 500_000) for n in (2, 8, 10**6) for t in (0.1, 1.0)),
+    Corner(Model(64, 8, initial=_start(0.2)), (0.5,), 1_000_000),
+    *(_front(n, bias, 8, 500_000) for n in (8, 1024) for bias in (2.0, 1e3)),
+    *(Corner(Model(n, 64, 0.8 / n**0.5), (t,), 20_000) for n in (8, 64, 10**6) for t in (0.1, 1.0)),
+    _front(1024, 2.0, 64, 20_000),
+)
