@@ -85,20 +85,20 @@ def _box_muller(radius_bits: np.uint64, angle_bits: np.uint64) -> tuple[float, f
 
 
 @kernel
-def _next_pair(
+def _next_pairs(
     state0: NDArray[np.uint64],
     state1: NDArray[np.uint64],
     state2: NDArray[np.uint64],
     state3: NDArray[np.uint64],
-    first: NDArray[np.float64],
-    second: NDArray[np.float64],
+    out: NDArray[np.float64],
 ) -> None:
-    for i in range(first.size):
-        s0, s1, s2, s3 = state0[i], state1[i], state2[i], state3[i]
-        radius_bits = _output(s0, s3)
-        s0, s1, s2, s3 = _advance(s0, s1, s2, s3)
-        first[i], second[i] = _box_muller(radius_bits, _output(s0, s3))
-        state0[i], state1[i], state2[i], state3[i] = _advance(s0, s1, s2, s3)
+    for row in range(0, out.shape[0], 2):
+        for i in range(out.shape[1]):
+            s0, s1, s2, s3 = state0[i], state1[i], state2[i], state3[i]
+            radius_bits = _output(s0, s3)
+            s0, s1, s2, s3 = _advance(s0, s1, s2, s3)
+            out[row, i], out[row + 1, i] = _box_muller(radius_bits, _output(s0, s3))
+            state0[i], state1[i], state2[i], state3[i] = _advance(s0, s1, s2, s3)
 
 
 @kernel
@@ -108,8 +108,7 @@ def fill_normals(state: NDArray[np.uint64], out: NDArray[np.float64]) -> None:
     Column i uses generator i alone. Box–Muller: −2 ln u gives the squared radius; the angle is uniform
     within one octant, and three bits that its mantissa does not use choose the octant.
     """
-    for row in range(0, out.shape[0], 2):
-        _next_pair(state[0], state[1], state[2], state[3], out[row], out[row + 1])
+    _next_pairs(state[0], state[1], state[2], state[3], out)
 
 
 def normal_buffer(group: int, lanes: int) -> NDArray[np.float64]:

@@ -11,6 +11,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from rqf_engine.elementary import fma
 from rqf_engine.jit import kernel
 
 Lane = NDArray[np.float64]
@@ -38,7 +39,7 @@ def add_product(x: Rows, factor: Lane, y: Rows) -> None:
     """x ← x + factor · y, every row."""
     for i in range(x.shape[0]):
         for r in range(x.shape[1]):
-            x[i, r] += factor[r] * y[i, r]
+            x[i, r] = fma(factor[r], y[i, r], x[i, r])
 
 
 @kernel
@@ -46,7 +47,7 @@ def add_square(x: Rows, y: Rows) -> None:
     """x ← x + y², every row."""
     for i in range(x.shape[0]):
         for r in range(x.shape[1]):
-            x[i, r] += y[i, r] * y[i, r]
+            x[i, r] = fma(y[i, r], y[i, r], x[i, r])
 
 
 @kernel
@@ -64,8 +65,8 @@ def rotate(x: Rows, y: Rows, cosine: Lane, sine: Lane) -> None:
         for r in range(x.shape[1]):
             a = x[i, r]
             b = y[i, r]
-            x[i, r] = cosine[r] * a + sine[r] * b
-            y[i, r] = cosine[r] * b - sine[r] * a
+            x[i, r] = fma(cosine[r], a, sine[r] * b)
+            y[i, r] = fma(cosine[r], b, -sine[r] * a)
 
 
 @kernel

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from rqf_engine.elementary import clip, exp, fma
 from rqf_engine.flows.boost import LARGEST_COTANGENT
-from rqf_engine.generator import next_rows
+from rqf_engine.generator import fill_normals, next_rows
 from rqf_engine.jit import inlined, kernel
 from rqf_engine.lanes import Lane, Rows, add_product, normalize_columns, scale
 
@@ -62,9 +62,10 @@ def _diagonal(log_diagonal: Lane, root: Lane, z: Lane, drift: float, spread: flo
 
 
 @kernel
-def _off_diagonal(factor: Lane, z: Lane, log_i: Lane, log_j: Lane, h: float) -> None:
-    for r in range(z.size):
-        factor[r] = _spread(log_i[r] - log_j[r], h) * z[r]
+def _off_diagonal(factors: Rows, log_i: Lane, logs: Rows, h: float) -> None:
+    for j in range(factors.shape[0]):
+        for r in range(factors.shape[1]):
+            factors[j, r] *= _spread(log_i[r] - logs[j, r], h)
 
 
 @kernel
@@ -88,11 +89,11 @@ def matrix_noise_tokens(
 
     T = M (I + Ξ) M with M² the diagonal. Rows are updated from the last to the first, each from the mean
     of the old and the new rows below it: this is exp(Ξ) to second order. Consumes k(k+1)/2 normals from
-    the stream (``state``, ``normals``, ``cursor``); ``work`` (2k+1, lanes) and ``halfway`` (k, N, lanes)
-    are scratch.
+    the stream (``state``, ``normals``, ``cursor``) and straight from ``state``, one more for each odd row
+    of T; ``work`` (2k+1, lanes) and ``halfway`` (k, N, lanes) are scratch.
     """
     rank = coordinates.shape[0]
-    factor = work[2 * rank]
+    factors = np.empty((rank + 1, coordinates.shape[2]))
     for j in range(rank):
         row = next_rows(state, normals, cursor, 1)
         _diagonal(work[j], work[rank + j], normals[row], -2.0 * j * h, math.sqrt(2.0 * h))
@@ -100,10 +101,11 @@ def matrix_noise_tokens(
         root = work[rank + i]
         scale(coordinates[i, i:], root)
         halfway[i, i:] = coordinates[i, i:]
+        others = rank - 1 - i
+        fill_normals(state, factors[: others + others % 2])
+        _off_diagonal(factors[:others], work[i], work[i + 1 : rank], h)
         for j in range(i + 1, rank):
-            row = next_rows(state, normals, cursor, 1)
-            _off_diagonal(factor, normals[row], work[i], work[j], h)
-            add_product(coordinates[i, j:], factor, halfway[j, j:])
+            add_product(coordinates[i, j:], factors[j - 1 - i], halfway[j, j:])
         _halfway(halfway[i, i:], coordinates[i, i:])
     for i in range(rank):
         scale(coordinates[i, i:], work[rank + i])
