@@ -90,7 +90,7 @@ def matrix_noise_tokens(
     T = M (I + Ξ) M with M² the diagonal. Rows are updated from the last to the first, each from the mean
     of the old and the new rows below it: this is exp(Ξ) to second order. Consumes k(k+1)/2 normals from
     the stream (``state``, ``normals``, ``cursor``) and straight from ``state``, one more for each odd row
-    of T; ``work`` (2k+1, lanes) and ``halfway`` (k, N, lanes) are scratch.
+    of T; ``work`` (2k, lanes) and ``halfway`` (k, N, lanes) are scratch.
     """
     rank = coordinates.shape[0]
     factors = np.empty((rank + 1, coordinates.shape[2]))
