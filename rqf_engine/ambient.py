@@ -17,7 +17,7 @@ import numpy as np
 from rqf_engine.model import Model
 from rqf_engine.moments import Moments
 from rqf_engine.schedule import Schedule
-from rqf_engine.vectors import Array, Vectors, attended, boost, matrix_increment, simulate_vectors
+from rqf_engine.vectors import Array, Vectors, attention_weights, boost, matrix_increment, simulate_vectors
 
 #: Two more than second order needs: at h n = ½ they take off half of the error.
 _TAYLOR_TERMS = 6
@@ -80,7 +80,8 @@ def drift(model: Model, vectors: Vectors, h: float) -> None:
     """The flow of P_x g(x) over a time h, g = γe + α Σ_j softmax_j(κ x·x_j) x_j.
 
     A boost by h g where g is half-way, at the end of a boost by h g/2: the midpoint rule, of second order in
-    h α, and exact for a constant bias alone.
+    h α, and exact for a constant bias alone. What a token attends to in itself is left out of g: P_x x = 0,
+    whereas a boost towards where the token was half-way would hold it back there.
     """
     if model.attention_strength > 0:
         half_way, _ = boost(vectors.tokens, h / 2 * _pull(model, vectors, vectors.tokens))
@@ -90,7 +91,10 @@ def drift(model: Model, vectors: Vectors, h: float) -> None:
 
 
 def _pull(model: Model, vectors: Vectors, tokens: Array) -> Array:
-    pull = model.attention_strength * attended(tokens, model.inverse_temperature)
+    weights = attention_weights(tokens, model.inverse_temperature)
+    itself = np.arange(model.tokens)
+    weights[:, itself, itself] = 0.0
+    pull = np.asarray(model.attention_strength * (tokens @ weights))
     if model.bias_kind == "constant":
         pull += model.bias * vectors.wind
     return pull

@@ -30,8 +30,24 @@ def frame_seconds(model: Model, times: Sequence[float], step: float) -> float:
 
 def ambient_seconds(model: Model, times: Sequence[float], step: float) -> float:
     """Cpu-seconds of one realisation in the ambient scheme, a closed formula."""
-    n = model.dimension
-    return 1e-9 * (times[-1] / step + len(times)) * (1000.0 + 30.0 * n * n + 20.0 * n * model.tokens)
+    n, tokens = model.dimension, model.tokens
+    noise = 900.0 + 60.0 * n * n + (35.0 + 0.4 * n) * n * tokens
+    boost = 300.0 + 40.0 * n * tokens
+    noise += boost * ((2 if model.bias_kind == "noise" else 1) if model.bias > 0 else 0)
+    attention = 2 * boost + 40.0 * tokens**2 if model.attention_strength > 0 else 0.0
+    return 1e-9 * ((times[-1] / step + len(times)) * (noise + attention)) + _vector_records(model, times)
+
+
+def layers_seconds(model: Model, times: Sequence[float], step: float) -> float:
+    """Cpu-seconds of one realisation of layers, a closed formula."""
+    n, tokens = model.dimension, model.tokens
+    attention = 20.0 * tokens**2 if model.attention_strength > 0 else 0.0
+    each = 300.0 + 20.0 * n * n + 20.0 * n * tokens + attention
+    return 1e-9 * times[-1] / step * each + _vector_records(model, times)
+
+
+def _vector_records(model: Model, times: Sequence[float]) -> float:
+    return 1e-9 * len(times) * (500.0 + (30.0 + 2.0 * model.dimension) * model.tokens**2)
 
 
 def _merged_by(model: Model) -> float:

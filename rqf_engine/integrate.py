@@ -9,7 +9,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from rqf_engine.ambient import simulate_ambient
-from rqf_engine.cost import ambient_seconds, frame_seconds
+from rqf_engine.cost import ambient_seconds, frame_seconds, layers_seconds
 from rqf_engine.errors import InvalidParameter, UnsupportedModel
 from rqf_engine.frame import simulate_frame
 from rqf_engine.layers import layer_schedule, simulate_layers
@@ -94,5 +94,5 @@ def estimate_seconds(
     model: Model, times: Sequence[float], step: float, integrator: Integrator, realizations: int
 ) -> float:
     """Predicted cpu-seconds of ``realizations`` realisations on one ordinary core, at once (cost.py)."""
-    each = (frame_seconds if integrator == "frame" else ambient_seconds)(model, times, step)
-    return realizations * each
+    seconds = {"frame": frame_seconds, "ambient": ambient_seconds, "layers": layers_seconds}[integrator]
+    return realizations * seconds(model, times, step)

@@ -11,7 +11,7 @@ from rqf_engine.errors import InvalidParameter
 from rqf_engine.model import Model
 from rqf_engine.moments import Moments
 from rqf_engine.schedule import Schedule, make_schedule
-from rqf_engine.vectors import Vectors, attended, matrix_increment, simulate_vectors
+from rqf_engine.vectors import Vectors, attention_weights, matrix_increment, simulate_vectors
 
 #: A time may miss a whole number of layers by this share of itself: the rounding of decimal numbers.
 _ROUNDING = 1e-9
@@ -60,6 +60,6 @@ def advance(model: Model, vectors: Vectors, count: int, h: float, rng: np.random
         elif model.bias > 0:
             image[:, :, :-1] += model.bias * h * vectors.wind
         if model.attention_strength > 0:
-            pull = attended(vectors.tokens, model.inverse_temperature)
-            image[:, :, :-1] += model.attention_strength * h * pull
+            weights = attention_weights(vectors.tokens, model.inverse_temperature)
+            image[:, :, :-1] += model.attention_strength * h * (vectors.tokens @ weights)
         vectors.project(image)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rqf_engine.initial import equiangular_coordinates
+from rqf_engine.jit import kernel
 from rqf_engine.model import Model
 from rqf_engine.moments import Moments
 from rqf_engine.observables import RECORD_ROWS, add_pair, finish_record, record_growth, start_record
@@ -97,11 +98,16 @@ class Vectors:
             before, token = tokens[:, :, :j], tokens[:, :, j : j + 1]
             minus = np.ascontiguousarray(0.5 * _square(before - token)[:, 0].T)
             plus = np.ascontiguousarray(0.5 * _square(before + token)[:, 0].T)
-            for i in range(j):
-                add_pair(minus[i], plus[i], i == 0, finite, work, row)
+            _add_pairs(minus, plus, finite, work, row)
         finish_record(tokens.shape[2], tolerance, finite, work, row)
         if duration > 0:
             record_growth(self.growth, duration, finite, row)
+
+
+@kernel
+def _add_pairs(minus: Array, plus: Array, finite: NDArray[np.bool_], work: Array, row: Array) -> None:
+    for i in range(minus.shape[0]):
+        add_pair(minus[i], plus[i], i == 0, finite, work, row)
 
 
 #: Takes a chunk through ``count`` steps of length ``h``: (model, vectors, count, h, rng).
@@ -140,13 +146,13 @@ def matrix_increment(vectors: Vectors, h: float, symmetry: float, rng: np.random
     return np.asarray((even + odd) / 2 * gaussian + (even - odd) / 2 * gaussian.transpose(0, 2, 1))
 
 
-def attended(tokens: Array, inverse_temperature: float) -> Array:
-    """Σ_j softmax_j(κ x_i·x_j) x_j for every token i, the shape of ``tokens`` (R, n, N)."""
+def attention_weights(tokens: Array, inverse_temperature: float) -> Array:
+    """softmax_j(κ x_i·x_j) at [:, j, i], so that what ``tokens`` (R, n, N) see is tokens @ weights."""
     overlaps = tokens.transpose(0, 2, 1) @ tokens
     # No weight overflows if the greatest is e^0; taken off before κ multiplies, whatever κ is.
     favourite = overlaps.max if inverse_temperature > 0 else overlaps.min
     weights = np.exp(inverse_temperature * (overlaps - favourite(axis=1, keepdims=True)))
-    return np.asarray(tokens @ (weights / weights.sum(axis=1, keepdims=True)))
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True))
 
 
 def boost(x: Array, b: Array) -> tuple[Array, Array]:

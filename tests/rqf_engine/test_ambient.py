@@ -9,7 +9,7 @@ import pytest
 
 from rqf_engine.integrate import Integrator, simulate_block
 from rqf_engine.model import Initial, Model
-from rqf_engine.vectors import Vectors, attended, boost, matrix_increment
+from rqf_engine.vectors import Vectors, attention_weights, boost, matrix_increment
 
 INTEGRATORS: list[Integrator] = ["ambient", "layers"]
 #: An increment ΔQ has entries of 10⁹, and the scheme takes the square of (h n ΔQ)⁶.
@@ -120,7 +120,7 @@ def test_increments_have_their_covariance(symmetry: float) -> None:
 @pytest.mark.parametrize("temperature", [0.0, 2.0, -2.0])
 def test_attention_is_the_softmax_of_overlaps(temperature: float) -> None:
     tokens = _sphere(2, 3, 4)
-    for x, pulls in zip(tokens, attended(tokens, temperature), strict=True):
+    for x, weights in zip(tokens, attention_weights(tokens, temperature), strict=True):
         for i in range(4):
-            weights = np.exp(temperature * x[:, i] @ x)
-            np.testing.assert_allclose(pulls[:, i], x @ weights / weights.sum(), atol=1e-14)
+            exponentials = np.exp(temperature * x[:, i] @ x)
+            np.testing.assert_allclose(weights[:, i], exponentials / exponentials.sum(), atol=1e-14)

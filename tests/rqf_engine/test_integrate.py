@@ -25,7 +25,7 @@ from rqf_engine.schedule import make_schedule
 
 TIMES = (0.2, 1.0)
 MODELS = [Model(3, 2), Model(64, 2, 0.2), Model(2, 5, 0.3), Model(5, 3), Model(64, 8, 0.1)]
-INTEGRATORS: list[Integrator] = ["frame", "ambient"]
+INTEGRATORS: list[Integrator] = ["frame", "ambient", "layers"]
 
 
 def _simulate(model: Model, integrator: Integrator = "frame", **changes: Any) -> Moments:
@@ -156,8 +156,12 @@ def test_cost_estimate_grows_with_the_work() -> None:
     assert cost(end=4.0) > cost()
     assert cost(step=0.01) > cost()
     assert cost(n=10**6) <= cost(n=64)
-    ambient = [estimate_seconds(Model(n, 2), TIMES, 0.01, "ambient", 10) for n in (8, 64, 512)]
-    assert ambient[0] < ambient[1] < ambient[2]
+    for integrator in INTEGRATORS[1:]:
+        by_size = [estimate_seconds(Model(n, 2), TIMES, 0.01, integrator, 10) for n in (8, 64, 512)]
+        assert by_size[0] < by_size[1] < by_size[2]
+        more = [Model(8, 2), Model(8, 9), Model(8, 9, attention_strength=1.0)]
+        by_model = [estimate_seconds(model, TIMES, 0.01, integrator, 10) for model in more]
+        assert by_model[0] < by_model[1] < by_model[2]
 
 
 def test_memory_does_not_know_the_dimension() -> None:

@@ -23,4 +23,14 @@ def test_bounds(dimension: int, bias: float) -> None:
     for step in (frame_step(model, (0.08, 1.0)), ambient_step(model, (0.08, 1.0))):
         assert 0 < step <= 0.02
     assert bias**2 * dimension * frame_step(model, (1.0,)) <= 0.3
-    assert dimension * ambient_step(model, (1.0,)) <= 0.05
+    assert dimension * ambient_step(model, (1.0,)) <= 0.2
+    assert bias**2 * dimension * ambient_step(model, (1.0,)) <= 0.3
+
+
+@pytest.mark.parametrize("strength", [0.0, 1e-300, 1.0, 1e3])
+def test_ambient_step_resolves_the_drift(strength: float) -> None:
+    windy = Model(3, 2, strength, "constant")
+    attentive = Model(3, 2, attention_strength=strength, inverse_temperature=1e3)
+    step = ambient_step(windy, (1.0,))
+    assert step == ambient_step(attentive, (1.0,))
+    assert step == pytest.approx(0.25 / strength if strength > 6.25 else 0.04)
