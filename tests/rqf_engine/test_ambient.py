@@ -56,6 +56,12 @@ def test_failed_realisations_are_counted_and_left_out() -> None:
     assert moments.column("duration")[0] == pytest.approx(count * HUGE)
 
 
+def test_attention_that_overflows_fails() -> None:
+    model = Model(3, 2, attention_strength=1e300)
+    moments = simulate_block(model, (0.1,), 0.1, "ambient", 0.1, 8, np.random.SeedSequence(3))
+    assert (moments.column("failed")[0], moments.column("count")[0]) == (8, 0)
+
+
 @pytest.mark.parametrize("integrator", INTEGRATORS)
 def test_growth_is_told_but_under_attention(integrator: Integrator) -> None:
     for strength, duration in ((0.0, 0.8), (1.0, 0.0)):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 import math
+from typing import cast
 
 import numpy as np
 import pytest
 
 from rqf_engine.errors import InvalidParameter
-from rqf_engine.integrate import choose_step, simulate_block
+from rqf_engine.integrate import Integrator, choose_step, simulate_block
 from rqf_engine.layers import layer_schedule
 from rqf_engine.model import Initial, Model
 from rqf_engine.theory import lyapunov_exponent, two_point_probabilities
@@ -97,6 +98,28 @@ def test_thin_layers_are_the_model(model: Model) -> None:
     )
     error = math.sqrt(5 * exact * (1 - exact) / size)
     assert abs(2 * shares[1] - shares[0] - exact) < ERRORS * error + 4e-3
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        Model(3, 3, 1.0, "constant", 0.5, attention_strength=1.5, inverse_temperature=2.0),
+        Model(4, 3, 0.5, "noise", -0.5, attention_strength=3.0, inverse_temperature=-1.0),
+        Model(3, 2, 2.0, "constant"),
+    ],
+)
+def test_thin_layers_are_the_ambient_scheme(model: Model) -> None:
+    """R1 and R2 by linear extrapolation of layers of 0.04 and 0.02; what is left of both is below 4·10⁻³."""
+    size, means, variances = 12_000, [], []
+    for integrator, h in (("layers", 0.04), ("layers", 0.02), ("ambient", 0.04)):
+        seed = np.random.SeedSequence(9, spawn_key=(integrator == "ambient", round(1000 * h)))
+        moments = simulate_block(model, (0.6,), h, cast(Integrator, integrator), 0.3, size, seed)
+        mean = np.array([moments.column(name)[0] for name in ("overlap", "squared_overlap")]) / size
+        square = [moments.column(f"{name}_squared")[0] for name in ("overlap", "squared_overlap")]
+        means.append(mean)
+        variances.append((np.array(square) / size - mean**2) / size)
+    error = np.sqrt(variances[0] + 4 * variances[1] + variances[2])
+    assert (np.abs(2 * means[1] - means[0] - means[2]) < ERRORS * error + 4e-3).all()
 
 
 def test_growth_over_layers() -> None:
