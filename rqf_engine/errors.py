@@ -1,8 +1,7 @@
 """Errors of the engine.
 
 EngineError
-└── InvalidParameter     a parameter lies outside what the engine simulates or the theory covers
-    └── UnsupportedModel a valid model that this version does not simulate
+└── InvalidParameter  a parameter lies outside what the engine simulates or the theory covers
 """
 
 from __future__ import annotations
@@ -26,7 +25,3 @@ class InvalidParameter(EngineError, ValueError):
 
     def __reduce__(self) -> tuple[type[InvalidParameter], tuple[str, object, str]]:
         return type(self), (self.field, self.got, self.takes)
-
-
-class UnsupportedModel(InvalidParameter):
-    """The parameters make sense, but this version cannot simulate them."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from rqf_engine.ambient import simulate_ambient
 from rqf_engine.cost import ambient_seconds, frame_seconds, layers_seconds
-from rqf_engine.errors import InvalidParameter, UnsupportedModel
+from rqf_engine.errors import InvalidParameter
 from rqf_engine.frame import simulate_frame
 from rqf_engine.layers import layer_schedule, simulate_layers
 from rqf_engine.model import MAX_AMBIENT_DIMENSION, Model
@@ -38,7 +38,7 @@ def simulate_block(
     times: strictly increasing, > 0. step: the largest time step h > 0; with layers the variance of one layer,
     of which every time must be a whole number. tolerance ε in (0, π/2), radians.
     The same arguments give the same bits, with the same NumPy and SciPy on the same kind of processor.
-    Raises InvalidParameter, and UnsupportedModel for a model that this version does not simulate.
+    Raises InvalidParameter.
     """
     check_supported(model, integrator)
     if not 0 < tolerance < math.pi / 2:
@@ -53,21 +53,12 @@ def simulate_block(
 
 
 def check_supported(model: Model, integrator: Integrator) -> None:
-    """Raise UnsupportedModel, naming the parameter, for what this version does not simulate."""
+    """Raise InvalidParameter for a model that ``integrator`` does not take."""
     if integrator not in get_args(Integrator):
         raise InvalidParameter("integrator", integrator, "frame, ambient or layers")
-    if integrator != "frame":
-        if model.dimension > MAX_AMBIENT_DIMENSION:
-            takes = f"2…{MAX_AMBIENT_DIMENSION} with the {integrator} integrator"
-            raise InvalidParameter("dimension", model.dimension, takes)
-        return
-    if model.bias_kind != "noise" and model.bias > 0:
-        raise UnsupportedModel("bias_kind", model.bias_kind, "noise in this version")
-    if model.attention_strength != 0.0:
-        raise UnsupportedModel("attention_strength", model.attention_strength, "0.0 in this version")
-    if model.inverse_temperature != 1.0:
-        takes = "1.0 in this version, which has no attention"
-        raise UnsupportedModel("inverse_temperature", model.inverse_temperature, takes)
+    if integrator != "frame" and model.dimension > MAX_AMBIENT_DIMENSION:
+        takes = f"2…{MAX_AMBIENT_DIMENSION} with the {integrator} integrator"
+        raise InvalidParameter("dimension", model.dimension, takes)
 
 
 def choose_integrator(model: Model) -> Integrator:  # noqa: ARG001 - the choice is the model's, as it widens

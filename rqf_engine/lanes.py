@@ -83,6 +83,21 @@ def givens(x: Lane, y: Lane, cosine: Lane, sine: Lane) -> None:
 
 
 @kernel
+def turn(x: Lane, y: Lane, z: Lane, spread: float) -> None:
+    """(x, y) ← (c x + s y, c y − s x), a rotation by the angle ``spread`` · z, to O(angle⁵)."""
+    for r in range(x.size):
+        angle = spread * z[r]
+        tangent = angle * (0.5 + angle * angle * (1.0 / 24.0))
+        square = tangent * tangent
+        inverse = 1.0 / (1.0 + square)
+        cosine = (1.0 - square) * inverse
+        sine = 2.0 * tangent * inverse
+        a, b = x[r], y[r]
+        x[r] = cosine * a + sine * b
+        y[r] = cosine * b - sine * a
+
+
+@kernel
 def normalize_columns(coordinates: NDArray[np.float64], norms: Rows) -> None:
     """Scale every token of ``coordinates`` (rows, N, lanes), zero below the diagonal, to length one.
 

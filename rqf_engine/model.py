@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -17,6 +16,10 @@ MAX_TOKENS = 1024
 MAX_AMBIENT_DIMENSION = 4096
 #: Any stronger bias merges all tokens before the first time that can be resolved.
 MAX_BIAS = 1e6
+MAX_ATTENTION = 1e6
+#: Where tokens repel so much, e^{2|κ|} nears the largest number; and where the softmax is a maximum.
+MIN_TEMPERATURE = -300.0
+MAX_TEMPERATURE = 1e6
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class Model:
 
     dimension n: 2…10^6. tokens N: 2…1024. bias γ: 0…10^6, of kind ``noise`` (γ P_x ∘ dW) or ``constant``
     (γ P_x e dt). noise_symmetry τ in (−1, 1]; τ = 1 is the Random Quadratic Form. attention_strength
-    α ≥ 0 and inverse_temperature κ of the softmax attention.
+    α: 0…10^6 and inverse_temperature κ: −300…10^6 of the softmax attention.
 
     Raises InvalidParameter outside these ranges.
     """
@@ -57,16 +60,16 @@ class Model:
         _require(self.bias_kind in ("noise", "constant"), "bias_kind", self.bias_kind, "noise or constant")
         _require(-1 < self.noise_symmetry <= 1, "noise_symmetry", self.noise_symmetry, "−1 < τ ≤ 1")
         _require(
-            0 <= self.attention_strength < math.inf,
+            0 <= self.attention_strength <= MAX_ATTENTION,
             "attention_strength",
             self.attention_strength,
-            "a finite number ≥ 0",
+            f"0…{MAX_ATTENTION:g}",
         )
         _require(
-            math.isfinite(self.inverse_temperature),
+            MIN_TEMPERATURE <= self.inverse_temperature <= MAX_TEMPERATURE,
             "inverse_temperature",
             self.inverse_temperature,
-            "a finite number",
+            f"{MIN_TEMPERATURE:g}…{MAX_TEMPERATURE:g}",
         )
 
         self._check_start()

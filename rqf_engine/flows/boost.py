@@ -11,7 +11,7 @@ off by n(n−1)s²/6 in E R².
 
 Order: weak order 2. Var cosh R / (E cosh R)² is ns²/2 + O(ns³), exact is ns²/2 · (1 − (n−1)s/3 + …).
 Limits: ns must be small, s ≤ 0.3/(n+6) by steps.py; s = ¼ costs 3·10⁻² in probabilities. R is capped at
-150, where tokens agree beyond double precision.
+80, where tokens agree beyond double precision.
 
 Under a boost 1 − x·y is divided by D_x D_y, D_x = cosh R + sinh R (x·b̂): Minkowski products of light rays
 are conserved. This keeps every digit of 1 − x·y.
@@ -28,11 +28,12 @@ from rqf_engine.chi_square import chi_square
 from rqf_engine.elementary import clip, expm1, fma
 from rqf_engine.generator import next_rows
 from rqf_engine.jit import inlined, kernel
-from rqf_engine.lanes import Lane, Rows, add_product, add_square, givens, invert_root, multiply, rotate, scale
+from rqf_engine.lanes import Lane, Rows, add_product, add_square, givens, multiply, rotate
 
 #: Normals that a step for a pair consumes.
 PAIR_NORMALS = 3
-_LARGEST_RAPIDITY = 150.0
+#: Beyond this rapidity tokens agree to more digits than a float holds.
+LARGEST_RAPIDITY = 80.0
 _SMALLEST = 1e-300
 #: Beyond this cotangent two tokens agree to far more digits than a float holds.
 LARGEST_COTANGENT = 1e100
@@ -40,16 +41,19 @@ LARGEST_COTANGENT = 1e100
 
 @inlined
 def _cosh_rapidity_minus_one(squared_length: float, rate: float) -> float:
-    value: float = expm1(min(rate * squared_length, _LARGEST_RAPIDITY))
+    value: float = expm1(min(rate * squared_length, LARGEST_RAPIDITY))
     return value
 
 
 @kernel
-def boost_pair(cotangent: Lane, z0: Lane, z1: Lane, z2: Lane, table: NDArray[np.float64], s: float) -> None:
+def boost_pair(
+    cotangent: Lane, dilation: Lane, z0: Lane, z1: Lane, z2: Lane, table: NDArray[np.float64], s: float
+) -> None:
     """Advance the cotangent of two tokens' angle by s = γ²h; ``table`` is the χ² table for n−2.
 
     z0, z1 are the components of g along the tokens' plane, z2 the score of what is left of |g|², which
-    takes its place. With w = 1 − x·y and p = 1 + x·y both kept, neither nearly parallel nor nearly
+    takes its place. ``dilation`` is multiplied by the factor by which the boost shortens vectors tangent at
+    the first token. With w = 1 − x·y and p = 1 + x·y both kept, neither nearly parallel nor nearly
     antipodal tokens lose digits.
     """
     rate = -0.5 * math.expm1(-s)
@@ -81,6 +85,7 @@ def boost_pair(cotangent: Lane, z0: Lane, z1: Lane, z2: Lane, table: NDArray[np.
         p_new = fma(2.0, product, -w) if w < product else max(p_new, _SMALLEST)
         c = (product - w) / math.sqrt(w * p_new)
         cotangent[r] = clip(c, -LARGEST_COTANGENT, LARGEST_COTANGENT)
+        dilation[r] *= cosh + first
 
 
 @kernel
@@ -102,23 +107,25 @@ def _shift(projection: Rows, cosh: Lane, sinh: Lane, shrink: Rows) -> None:
     for i in range(projection.shape[0]):
         for r in range(projection.shape[1]):
             u = projection[i, r]
-            shrink[i, r] = 1.0 / (cosh[r] + sinh[r] * u)
+            # A token opposite a strong bias: rounding must not bring D, which is > 0, to zero or below.
+            shrink[i, r] = 1.0 / max(cosh[r] + sinh[r] * u, 1e-40)
             projection[i, r] = (sinh[r] + (cosh[r] - 1.0) * u) * shrink[i, r]
 
 
 @kernel
-def _draw_direction(
-    direction: NDArray[np.float64],
-    work: NDArray[np.float64],
-    s: float,
+def draw_direction(
+    direction: Rows,
+    squared: Rows,
     table: NDArray[np.float64],
     state: NDArray[np.uint64],
     normals: NDArray[np.float64],
     cursor: NDArray[np.int64],
 ) -> None:
-    """Unit vector b̂ (k+1, lanes), its last entry out of the frame; cosh R, sinh R into work[0], work[1]."""
+    """Uniform unit vector of R^n (k+1, lanes), its last entry the length out of the frame.
+
+    ``squared`` (1, lanes) receives a χ²_n variate independent of it; ``table`` is the χ² table for n−k.
+    """
     rank = direction.shape[0] - 1
-    squared = work[2:3]
     row = next_rows(state, normals, cursor, 1)
     squared[0, :] = normals[row]
     chi_square(squared[0], table)
@@ -127,9 +134,9 @@ def _draw_direction(
         row = next_rows(state, normals, cursor, 1)
         direction[i, :] = normals[row]
         add_square(squared, direction[i : i + 1])
-    _hyperbolic(squared[0], work[0], work[1], -0.5 * math.expm1(-s))
-    invert_root(squared)
-    scale(direction, squared[0])
+    for i in range(rank + 1):
+        for r in range(direction.shape[1]):
+            direction[i, r] /= math.sqrt(squared[0, r])
 
 
 @kernel
@@ -151,8 +158,21 @@ def boost_tokens(
     triangular form, the frame's new basis. Consumes k+1 normals; ``table`` is the χ² table for n−k;
     ``work`` (3, lanes), ``direction`` (k+1, lanes), ``shift`` and ``shrink`` (N, lanes) are scratch.
     """
+    draw_direction(direction, work[2:3], table, state, normals, cursor)
+    _hyperbolic(work[2], work[0], work[1], -0.5 * math.expm1(-s))
+    apply_boost(coordinates, direction, work, shift, shrink)
+
+
+@kernel
+def apply_boost(
+    coordinates: NDArray[np.float64], direction: Rows, work: NDArray[np.float64], shift: Rows, shrink: Rows
+) -> None:
+    """Boost ``coordinates`` (k+1, N, lanes) along the unit vector ``direction`` (k+1, lanes).
+
+    ``direction`` turns with the frame. ``work`` (2, lanes) brings cosh R and sinh R in. ``shift`` and
+    ``shrink`` (N, lanes) are scratch; afterwards ``shrink`` is 1/D.
+    """
     rank = coordinates.shape[0] - 1
-    _draw_direction(direction, work, s, table, state, normals, cursor)
     shift[:] = 0.0
     for i in range(rank):
         add_product(shift[i:], direction[i], coordinates[i, i:])
@@ -163,6 +183,7 @@ def boost_tokens(
     cosine, sine = work[0], work[1]
     for i in range(rank - 1, -1, -1):
         givens(direction[i], direction[i + 1], cosine, sine)
+        direction[i + 1, :] = 0.0
         coordinates[i + 1, i, :] = 0.0
         rotate(coordinates[i, i:], coordinates[i + 1, i:], cosine, sine)
     add_product(coordinates[0], direction[0], shift)
@@ -170,3 +191,4 @@ def boost_tokens(
         givens(coordinates[i, i], coordinates[i + 1, i], cosine, sine)
         coordinates[i + 1, i, :] = 0.0
         rotate(coordinates[i, i + 1 :], coordinates[i + 1, i + 1 :], cosine, sine)
+        rotate(direction[i : i + 1], direction[i + 1 : i + 2], cosine, sine)

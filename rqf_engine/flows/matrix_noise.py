@@ -26,7 +26,7 @@ from rqf_engine.elementary import clip, exp, fma
 from rqf_engine.flows.boost import LARGEST_COTANGENT
 from rqf_engine.generator import fill_normals, next_rows
 from rqf_engine.jit import inlined, kernel
-from rqf_engine.lanes import Lane, Rows, add_product, normalize_columns, scale
+from rqf_engine.lanes import Lane, Rows, add_product, normalize_columns, scale, turn
 
 #: Normals that a step for a pair consumes.
 PAIR_NORMALS = 2
@@ -84,13 +84,20 @@ def matrix_noise_tokens(
     cursor: NDArray[np.int64],
     work: NDArray[np.float64],
     halfway: NDArray[np.float64],
+    compass: Rows,
+    spin: float,
 ) -> None:
     """Advance ``coordinates`` (k, N, lanes), upper triangular with unit columns, by a step h > 0.
 
     T = M (I + Ξ) M with M² the diagonal. Rows are updated from the last to the first, each from the mean
     of the old and the new rows below it: this is exp(Ξ) to second order. Consumes k(k+1)/2 normals from
     the stream (``state``, ``normals``, ``cursor``) and straight from ``state``, one more for each odd row
-    of T; ``work`` (2k, lanes) and ``halfway`` (k, N, lanes) are scratch.
+    of T; ``work`` (2k, lanes) and ``halfway`` (k, N, lanes) are scratch; afterwards ``work[:k]`` holds the
+    logarithms of T's diagonal.
+
+    compass (≥ k, lanes) holds the coordinates of a direction fixed in space, past which the frame turns
+    (wind.py), or no rows; ``spin`` ≥ 0 is the variance of that turning beyond what the shear brings, for
+    which another k(k−1)/2 normals are consumed if it is not zero.
     """
     rank = coordinates.shape[0]
     factors = np.empty((rank + 1, coordinates.shape[2]))
@@ -103,6 +110,11 @@ def matrix_noise_tokens(
         halfway[i, i:] = coordinates[i, i:]
         others = rank - 1 - i
         fill_normals(state, factors[: others + others % 2])
+        for j in range(i + 1, rank if compass.shape[0] > 0 else i + 1):
+            turn(compass[i], compass[j], factors[j - 1 - i], math.sqrt(h))
+            if spin > 0.0:
+                row = next_rows(state, normals, cursor, 1)
+                turn(compass[i], compass[j], normals[row], math.sqrt(spin))
         _off_diagonal(factors[:others], work[i], work[i + 1 : rank], h)
         for j in range(i + 1, rank):
             add_product(coordinates[i, j:], factors[j - 1 - i], halfway[j, j:])

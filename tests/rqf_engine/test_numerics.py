@@ -43,6 +43,31 @@ def test_huge_bias_with_huge_steps(dimension: int, tokens: int) -> None:
     np.testing.assert_array_equal(moments.column("one"), 64)
 
 
+@pytest.mark.parametrize("dimension", [2, 3, 64, 10**6])
+@pytest.mark.parametrize("tokens", [2, 5])
+@pytest.mark.parametrize("bias", [1e-6, 1.0, 1e3, 1e6])
+@pytest.mark.parametrize(("attention", "temperature"), [(0.0, 0.0), (1e-9, -300.0), (1e3, 1e3), (1e6, 1.0)])
+def test_constant_bias_and_attention(
+    dimension: int, tokens: int, bias: float, attention: float, temperature: float
+) -> None:
+    """Automatic steps for a while, and then steps far too long."""
+    for symmetry in (1.0, -0.9):
+        model = Model(dimension, tokens, bias, "constant", symmetry, attention, temperature)
+        step = choose_step(model, (1.0,), "frame")
+        for h, time in ((step, 40 * step), (0.05, 1000.0 if bias >= 1.0 else 10.0)):
+            _assert_sound(_simulate(model, (time / 2, time), 64, step=h), 64)
+
+
+@pytest.mark.parametrize("symmetry", [1.0, -0.9])
+@pytest.mark.parametrize(("attention", "temperature"), [(1e3, 1e3), (1e6, -300.0)])
+def test_bias_noise_and_attention(symmetry: float, attention: float, temperature: float) -> None:
+    for dimension, tokens, bias in ((2, 2, 1e3), (10**6, 2, 1e-3), (3, 5, 0.0), (64, 5, 1.0)):
+        model = Model(dimension, tokens, bias, "noise", symmetry, attention, temperature)
+        step = choose_step(model, (1.0,), "frame")
+        for h, time in ((step, 40 * step), (0.05, 100.0)):
+            _assert_sound(_simulate(model, (time / 2, time), 64, step=h), 64)
+
+
 @pytest.mark.parametrize(("dimension", "tokens"), [(3, 2), (2, 3), (3, 8), (64, 8), (10**6, 3)])
 @pytest.mark.parametrize("bias", [0.0, 1e-3])
 def test_long_after_collapse(dimension: int, tokens: int, bias: float) -> None:

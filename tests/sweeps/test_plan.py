@@ -140,8 +140,6 @@ def test_a_sweep_over_a_limit_is_refused_by_the_limits_name(
     [
         ({"refine": {"levels": 2}}, "refine"),
         ({"realizations": {"min": 10, "max": 1000, "halfwidth": 0.01}}, "realizations"),
-        ({"bias_kind": "constant", "bias": 0.1}, "bias_kind"),
-        ({"attention_strength": 1.0}, "attention_strength"),
         ({"initial": {"kind": "equiangular", "overlap": 0.1}, "tokens": 9, "dimension": 8}, "tokens"),
         ({"step": 5.0, "times": [1, 10]}, "step"),
     ],

@@ -1,0 +1,171 @@
+"""Attention: the flow of dx_i = α P_{x_i} Σ_j softmax_j(κ x_i·x_j) x_j dt, in the frame.
+
+Interpretation: an ordinary differential equation, a drift inside the tokens' span: the dimension does not
+enter. For a pair, u = atanh(x·y) obeys du = 2αw dt with w = 1/(1 + e^{κ(1 − x·y)}) (physics: exact results
+with attention), and the flow for a fixed w is exact: cot θ = sinh u. So a step takes w from its middle.
+N tokens take a midpoint step in their coordinates, then the frame turns to make them triangular again.
+
+Order: 2. Limits: αh ≪ 1 for N > 2; for a pair only the change of w within the step counts. The softmax is
+taken of κ(x_i·x_j − 1), which is ≤ 0 for κ ≥ 0: no exponential overflows for κ ≥ −300.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rqf_engine.elementary import exp
+from rqf_engine.flows.boost import LARGEST_COTANGENT
+from rqf_engine.jit import inlined, kernel
+from rqf_engine.lanes import Lane, Rows, givens, rotate
+
+#: e^x for x below −_LARGEST_EXPONENT counts as nothing beside a token's weight 1 for itself.
+_LARGEST_EXPONENT = 700.0
+
+
+@inlined
+def _other_weight(cotangent: float, temperature: float) -> float:
+    """Softmax weight of the other token of a pair."""
+    sine = 1.0 / math.sqrt(1.0 + cotangent * cotangent)
+    small = sine * sine / (1.0 + abs(cotangent) * sine)
+    minus = small if cotangent > 0.0 else 2.0 - small
+    weight: float = 1.0 / (1.0 + exp(min(temperature * minus, _LARGEST_EXPONENT)))
+    return weight
+
+
+@inlined
+def _pulled(cotangent: float, shift: float) -> float:
+    """Sinh(asinh(cotangent) + shift), for 0 ≤ shift."""
+    up = exp(min(shift, 350.0))
+    sinh, cosh = 0.5 * (up - 1.0 / up), 0.5 * (up + 1.0 / up)
+    moved: float = cotangent * cosh + math.sqrt(1.0 + cotangent * cotangent) * sinh
+    return moved
+
+
+@kernel
+def attention_pair(cotangent: Lane, strength: float, temperature: float) -> None:
+    """Advance the cotangent of two tokens' angle by ``strength`` αh ≥ 0 at inverse temperature κ."""
+    for r in range(cotangent.size):
+        v = cotangent[r]
+        middle = _pulled(v, strength * _other_weight(v, temperature))
+        moved = _pulled(v, 2.0 * strength * _other_weight(middle, temperature))
+        cotangent[r] = min(moved, LARGEST_COTANGENT)
+
+
+@kernel
+def _overlap(x: NDArray[np.float64], i: int, j: int, overlap: Lane) -> None:
+    overlap[:] = 0.0
+    for axis in range(x.shape[0]):
+        for r in range(overlap.size):
+            overlap[r] += x[axis, i, r] * x[axis, j, r]
+
+
+@kernel
+def _weigh(overlap: Lane, temperature: float) -> None:
+    for r in range(overlap.size):
+        exponent = temperature * (overlap[r] - 1.0)
+        overlap[r] = exp(min(max(exponent, -_LARGEST_EXPONENT), _LARGEST_EXPONENT))
+
+
+@kernel
+def _add_weighted(x: NDArray[np.float64], j: int, weight: Lane, pull: NDArray[np.float64], i: int) -> None:
+    """Let token j pull at token i."""
+    for axis in range(x.shape[0]):
+        for r in range(weight.size):
+            pull[axis, i, r] += weight[r] * x[axis, j, r]
+
+
+@kernel
+def _tangential(x: NDArray[np.float64], total: Rows, pull: NDArray[np.float64], radial: Lane) -> None:
+    """Pull ← P_x pull / total, for every token."""
+    for i in range(x.shape[1]):
+        radial[:] = 0.0
+        for axis in range(x.shape[0]):
+            for r in range(radial.size):
+                radial[r] += x[axis, i, r] * pull[axis, i, r]
+        for axis in range(x.shape[0]):
+            for r in range(radial.size):
+                pull[axis, i, r] = (pull[axis, i, r] - radial[r] * x[axis, i, r]) / total[i, r]
+
+
+@kernel
+def _field(
+    x: NDArray[np.float64],
+    triangular: bool,
+    temperature: float,
+    pull: NDArray[np.float64],
+    total: Rows,
+    lane: Lane,
+) -> None:
+    """Pull (k, N, lanes) ← P_{x_i} Σ_j softmax_j(κ x_i·x_j) x_j.
+
+    ``triangular``: x is upper triangular. ``total`` (N, lanes) and ``lane`` (lanes,) are scratch.
+    """
+    # A token's own weight, e^0, pulls along itself, which the projection takes away.
+    pull[:] = 0.0
+    total[:] = 1.0
+    for j in range(x.shape[1]):
+        for i in range(j):
+            in_i = min(i + 1, x.shape[0]) if triangular else x.shape[0]
+            in_j = min(j + 1, x.shape[0]) if triangular else x.shape[0]
+            _overlap(x[:in_i], i, j, lane)
+            _weigh(lane, temperature)
+            for r in range(lane.size):
+                total[i, r] += lane[r]
+                total[j, r] += lane[r]
+            _add_weighted(x[:in_j], j, lane, pull, i)
+            _add_weighted(x[:in_i], i, lane, pull, j)
+    _tangential(x, total, pull, lane)
+
+
+@kernel
+def _move(x: NDArray[np.float64], by: float, pull: NDArray[np.float64], out: NDArray[np.float64]) -> None:
+    """Out ← (x + by · pull) / |x + by · pull|, for every token."""
+    for i in range(x.shape[1]):
+        for r in range(x.shape[2]):
+            square = 0.0
+            for axis in range(x.shape[0]):
+                moved = x[axis, i, r] + by * pull[axis, i, r]
+                square += moved * moved
+                out[axis, i, r] = moved
+            inverse = 1.0 / math.sqrt(square)
+            for axis in range(x.shape[0]):
+                out[axis, i, r] *= inverse
+
+
+@kernel
+def _turn_frame(x: NDArray[np.float64], compass: Rows, cosine: Lane, sine: Lane) -> None:
+    """Turn the frame until ``x`` is upper triangular; ``compass``, if not empty, turns with it."""
+    rank = x.shape[0]
+    for column in range(rank - 1):
+        for row in range(rank - 1, column, -1):
+            givens(x[row - 1, column], x[row, column], cosine, sine)
+            x[row, column, :] = 0.0
+            rotate(x[row - 1, column + 1 :], x[row, column + 1 :], cosine, sine)
+            if compass.shape[0] > 0:
+                rotate(compass[row - 1 : row], compass[row : row + 1], cosine, sine)
+
+
+@kernel
+def attention_tokens(
+    coordinates: NDArray[np.float64],
+    strength: float,
+    temperature: float,
+    compass: Rows,
+    halfway: NDArray[np.float64],
+    pull: NDArray[np.float64],
+    total: Rows,
+    work: Rows,
+) -> None:
+    """Advance ``coordinates`` (k, N, lanes) by ``strength`` αh ≥ 0 at inverse temperature κ.
+
+    compass (≥ k, lanes) holds the coordinates of a direction that turns with the frame, or no rows.
+    ``halfway`` and ``pull`` (k, N, lanes), ``total`` (N, lanes) and ``work`` (2, lanes) are scratch.
+    """
+    _field(coordinates, True, temperature, pull, total, work[0])
+    _move(coordinates, 0.5 * strength, pull, halfway)
+    _field(halfway, False, temperature, pull, total, work[0])
+    _move(coordinates, strength, pull, coordinates)
+    _turn_frame(coordinates, compass, work[0], work[1])
