@@ -57,6 +57,9 @@ class Job:
         self._moments = np.zeros((*plan.shape, len(plan.times), WIDTH))
         self._theory: dict[TheoryRequest, TheoryValues] = {}
         self._missing: dict[str, int] = {}
+        self._positions: dict[str, list[tuple[int, ...]]] = {}
+        for cell in plan.cells:
+            self._positions.setdefault(cell.id, []).append(cell.position)
         self._estimate = plan.estimate()
         self._blocks_done = self._realizations = 0
         self._seconds_done = 0.0
@@ -68,7 +71,7 @@ class Job:
 
     def _take_stock(self) -> None:
         absent = []
-        for cell in self._plan.cells:
+        for cell in self._plan.distinct:
             stored: dict[bool, list[Block]] = {True: [], False: []}
             for block in self._plan.blocks_of(cell):
                 stored[self._store.has_block(block)].append(block)
@@ -94,7 +97,8 @@ class Job:
         self._missing[cell.id] = len(damaged)
         if not damaged:
             total = sum((m for m in found if m is not None), Moments.zeros(len(cell.times)))
-            self._moments[cell.position] = total.values
+            for position in self._positions[cell.id]:
+                self._moments[position] = total.values
         return damaged
 
     def next_task(self) -> Task | None:

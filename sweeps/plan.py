@@ -24,6 +24,7 @@ from rqf_engine.integrate import (
     choose_integrator,
     choose_step,
 )
+from rqf_engine.layers import layer_schedule
 from rqf_engine.model import Initial, Model
 from rqf_engine.moments import WIDTH
 from rqf_engine.schedule import check_step
@@ -121,9 +122,17 @@ class Plan:
         """Lengths of ``dims``."""
         return tuple(len(self.coords[dim]) for dim in self.dims)
 
+    @cached_property
+    def distinct(self) -> tuple[Cell, ...]:
+        """The cells that are simulated: of those with equal physics the first."""
+        first: dict[str, Cell] = {}
+        for cell in self.cells:
+            first.setdefault(cell.id, cell)
+        return tuple(first.values())
+
     def blocks(self) -> Iterator[Block]:
         """Every block, cell by cell in order; a cell's sizes sum to ``realizations``."""
-        for cell in self.cells:
+        for cell in self.distinct:
             yield from self.blocks_of(cell)
 
     def blocks_of(self, cell: Cell) -> Iterator[Block]:
@@ -135,11 +144,11 @@ class Plan:
             yield Block(cell, full, rest)
 
     def estimate(self) -> PlanEstimate:
-        """Cells, blocks, bytes and cpu-seconds of the whole sweep."""
-        blocks = sum(math.ceil(self.realizations / cell.block_size) for cell in self.cells)
+        """Distinct cells, blocks, bytes and cpu-seconds of the whole sweep."""
+        blocks = sum(math.ceil(self.realizations / cell.block_size) for cell in self.distinct)
         rows = blocks * WIDTH + len(self.cells) * _RESULT_WIDTH
-        seconds = self.realizations * math.fsum(cell.seconds_each for cell in self.cells)
-        return PlanEstimate(len(self.cells), blocks, rows * len(self.times) * 8, seconds)
+        seconds = self.realizations * math.fsum(cell.seconds_each for cell in self.distinct)
+        return PlanEstimate(len(self.distinct), blocks, rows * len(self.times) * 8, seconds)
 
 
 def make_plan(spec: SweepSpec, limits: Limits | None = None, speed: Speed | None = None) -> Plan:
@@ -238,4 +247,6 @@ def _scheme(spec: SweepSpec, model: Model, times: Sequence[float]) -> tuple[Inte
     if step > times[0]:
         raise InvalidParameter("step", step, f"at most the first time, {times[0]:g}")
     check_step(times, step)
+    if integrator == "layers":
+        layer_schedule(times, step)
     return integrator, step

@@ -102,6 +102,9 @@ def test_what_does_not_matter_does_not_name_a_cell() -> None:
     plain, hot = _plan(bias=0), _plan(bias=0, inverse_temperature=[0.5, 2.0], bias_kind=["constant", "noise"])
     assert hot.shape == (2, 2, 2, 1, 2)
     assert {cell.id for cell in hot.cells} == {cell.id for cell in plain.cells}
+    assert [cell.id for cell in hot.distinct] == [cell.id for cell in plain.distinct]
+    assert [block.key for block in hot.blocks()] == [block.key for block in plain.blocks()]
+    assert hot.estimate().cpu_seconds == plain.estimate().cpu_seconds
 
 
 def test_the_estimate_counts_what_the_plan_has(example: dict[str, Any]) -> None:
