@@ -164,9 +164,7 @@ def boost(x: Array, b: Array) -> tuple[Array, Array]:
     Written in (1 ± u)/2 = |x ± b̂|²/4, it takes boosts of any length and points opposite to them.
     """
     length = _length(b)
-    # Without its direction, which a length that overflows has lost, a realisation shall fail.
-    length = np.where(length < math.inf, length, math.nan)
-    moves = length != 0
+    moves = length > 0
     direction = np.where(moves, b / np.where(moves, length, 1.0), x)
     m = np.minimum(length, _LONGEST_BOOST)
     ahead, behind = 0.25 * _square(x + direction), 0.25 * _square(x - direction)
