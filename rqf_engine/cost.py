@@ -23,7 +23,8 @@ _KEPT_BY_BIAS = 11.0
 
 def frame_seconds(model: Model, times: Sequence[float], step: float) -> float:
     """Cpu-seconds of one realisation in the frame scheme, a closed formula."""
-    live = min(times[-1], _merged_by(model))
+    # What attention does to the rate is not known exactly: as if tokens never merged.
+    live = times[-1] if model.attention_strength > 0 else min(times[-1], _merged_by(model))
     records = len(times) * (20.0 + (4.0 + 0.15 * model.rank) * model.tokens**2)
     return 1e-9 * ((live / step + 1.5 * len(times)) * _frame_step(model, live) + records)
 
@@ -68,12 +69,15 @@ def _root(a: float, b: float, c: float) -> float:
 
 def _frame_step(model: Model, live: float) -> float:
     """Nanoseconds per step, a mean over the time ``live``."""
+    biased, attending = model.bias > 0, model.attention_strength > 0
     if model.tokens == 2:
-        return 42.0 if model.bias > 0 else 14.0
+        return 10.0 + (15.0 if biased else 0.0) + (20.0 if attending else 0.0)
     k, tokens = _carried(model, live), model.tokens
     products = k * k * tokens / 2 - k**3 / 3
-    noise = 5.0 * k * (k + 1) + 0.66 * products
-    return noise + (20.0 * k + 0.6 * k * tokens if model.bias > 0 else 0.0)
+    noise = 40.0 + 2.0 * k * (k + 1) + 0.4 * products + 1.2 * k * tokens
+    bias = 3.0 * k * tokens if biased else 0.0
+    attention = (1.5 + 1.6 * k) * tokens**2 if attending else 0.0
+    return noise + bias + attention
 
 
 def _carried(model: Model, live: float) -> float:

@@ -61,9 +61,18 @@ def check_supported(model: Model, integrator: Integrator) -> None:
         raise InvalidParameter("dimension", model.dimension, takes)
 
 
-def choose_integrator(model: Model) -> Integrator:  # noqa: ARG001 - the choice is the model's, as it widens
-    """The frame scheme: it simulates every model of this version, and at a cost that does not know n."""
-    return "frame"
+def choose_integrator(model: Model, times: Sequence[float]) -> Integrator:
+    """The cheaper of the frame and, where it takes the model, the ambient scheme at their automatic steps.
+
+    By the cost model's constants (cost.py), which are the same on every machine: so is the choice.
+    """
+    if model.dimension > MAX_AMBIENT_DIMENSION:
+        return "frame"
+
+    def cost(integrator: Integrator) -> float:
+        return estimate_seconds(model, times, choose_step(model, times, integrator), integrator, 1)
+
+    return "ambient" if cost("ambient") < cost("frame") else "frame"
 
 
 def choose_step(model: Model, times: Sequence[float], integrator: Integrator) -> float:

@@ -241,7 +241,7 @@ def _normal_form(model: Model) -> Model:
 
 
 def _scheme(spec: SweepSpec, model: Model, times: Sequence[float]) -> tuple[Integrator, float]:
-    integrator = choose_integrator(model) if spec.integrator == "auto" else spec.integrator
+    integrator = choose_integrator(model, times) if spec.integrator == "auto" else spec.integrator
     check_supported(model, integrator)
     step = choose_step(model, times, integrator) if spec.step == "auto" else spec.step
     if step > times[0]:

@@ -127,7 +127,7 @@ def test_block_size_falls_with_the_tokens_alone(tokens: int) -> None:
 
 def test_choices_are_ones_that_the_engine_takes() -> None:
     for model in MODELS:
-        integrator = choose_integrator(model)
+        integrator = choose_integrator(model, TIMES)
         check_supported(model, integrator)
         assert make_schedule(TIMES, choose_step(model, TIMES, integrator)).total > 0
 
