@@ -102,7 +102,48 @@ def test_small_empty_and_large_datasets_are_drawn(changes: dict[str, Any]) -> No
     collapse(empty)
 
 
+def _attention(**changes: Any) -> xr.Dataset:
+    """Tokens that merge where attention is above the critical line, and share two clusters below it."""
+    data: dict[str, Any] = {"bias": 0, "tokens": [2, 3], "attention_strength": [0, 2, 4, 6, 8]}
+    found = _empty(**(data | {"inverse_temperature": [0.0, 0.5, 0.9]} | changes))
+    critical = (1 + found.noise_symmetry) / 2 * (1 + np.exp(2 * found.inverse_temperature))
+    merged = (found.attention_strength > critical).astype(float)
+    found["collapse"] = merged.broadcast_like(found.collapse).transpose(*found.collapse.dims)
+    found["p_unclustered"] = xr.zeros_like(found.p_unclustered)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("changes", "labels", "height"),
+    [
+        ({}, ("temperature", "attention"), None),
+        ({"inverse_temperature": 0.5}, ("time", "attention"), 1 + np.e),
+        ({"attention_strength": 4}, ("time", "temperature"), np.log(3) / 2),
+        ({"attention_strength": 2, "noise_symmetry": [-0.5, 0.2, 1], "inverse_temperature": 0.5}, None, None),
+    ],
+    ids=["strength and temperature", "strength", "temperature", "symmetry"],
+)
+def test_with_a_single_bias_the_axes_are_what_varies(
+    changes: dict[str, Any], labels: tuple[str, str] | None, height: float | None
+) -> None:
+    figure = phase_diagram(_attention(**changes))
+    panel, other = figure.axes[0], figure.axes[1]
+    if labels is not None:
+        assert labels[0] in other.get_xlabel()
+        assert labels[1] in panel.get_ylabel()
+    lines = [np.array(path.vertices) for drawn in panel.collections for path in drawn.get_paths()]
+    if height is not None:
+        assert any(line.size and np.allclose(line[:, 1], height, rtol=1e-3) for line in lines)
+    # The line is that of two tokens.
+    assert len(panel.collections) == len(other.collections) + 1
+    save(figure, "png")
+
+
 def test_what_cannot_be_drawn_says_why() -> None:
+    with pytest.raises(PlotError, match=r"attention_strength \(or of bias\)"):
+        phase_diagram(_empty(bias=[0.1, 0.2], attention_strength=[0, 1]))
+    with pytest.raises(PlotError, match="bias_kind"):
+        phase_diagram(_empty(bias=[0.1], bias_kind=["noise", "constant"]))
     with pytest.raises(PlotError, match="positive"):
         phase_diagram(_empty(bias=0))
     stacked = xr.concat([_empty(), _empty()], xr.DataArray([0.0, 1.0], dims="noise_symmetry"))
