@@ -23,7 +23,7 @@ serve: $(VENV)/run.stamp
 test: $(VENV)/test.stamp
 	$(BIN)/python -m pytest
 
-bench: $(VENV)/bench.stamp
+bench: $(VENV)/peers.stamp
 	@$(BIN)/python -m benchmarks
 
 validate: $(VENV)/bench.stamp
@@ -69,9 +69,20 @@ $(VENV)/bench.stamp: $(VENV)/run.stamp requirements/bench.txt
 	@$(LOCKED) requirements/bench.txt
 	@touch $@
 
+$(VENV)/peers.stamp: $(VENV)/bench.stamp requirements/peers.txt
+	@echo "Installing the libraries to compare with (JAX, PyTorch, ...) ..."
+	@$(LOCKED) requirements/peers.txt
+	@$(LOCKED) requirements/torch.txt || echo "PyTorch's CPU build is not to be had here: left out."
+	@touch $@
+
 # One universal lock per use: versions and hashes for every platform and every Python >= 3.11.
 RESOLVE = $(LOCK_ENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
   --no-emit-index-url --no-annotate --no-header --upgrade
+
+# The comparison is one of processors, so the CUDA libraries are left out. PyTorch's CPU build has a lock of its
+# own, requirements/torch.txt (Linux, Python 3.11): where pip does not find that build, PyTorch is left out.
+CUDA := torch cuda-bindings cuda-pathfinder cuda-toolkit triton $(addprefix nvidia-,cublas cuda-cupti cuda-nvrtc \
+  cuda-runtime cudnn-cu13 cufft cufile curand cusolver cusparse cusparselt-cu13 nccl-cu13 nvjitlink nvshmem-cu13 nvtx)
 
 lock: | $(BIN)/python
 	@$(PYTHON) -m venv $(LOCK_ENV)
@@ -81,6 +92,8 @@ lock: | $(BIN)/python
 	for use in test lint bench; do \
 	  $(RESOLVE) pyproject.toml --group $$use --constraint requirements/run.txt \
 	    --output-file requirements/$$use.txt || exit 1; done
+	$(RESOLVE) pyproject.toml --group peers --constraint requirements/run.txt \
+	  $(addprefix --no-emit-package ,$(CUDA)) --output-file requirements/peers.txt
 	@rm -rf $(LOCK_ENV)
 
 clean:
