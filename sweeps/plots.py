@@ -145,7 +145,7 @@ def _prepared(dataset: xr.Dataset, plane: _Plane) -> xr.Dataset:
         [dim for dim in dataset.dims if dim in _extra(dataset) and dataset.sizes[dim] == 1]
     )
     if left := sorted(map(str, _extra(data) - {plane.vertical, plane.horizontal})):
-        other = " (or of bias)" if data.sizes["bias"] > 1 else ""
+        other = " (or of bias)" if data.sizes["bias"] > 1 and set(left) <= set(_LABELS) else ""
         raise PlotError(f"select one value of {', '.join(left)}{other} to draw a figure")
     if plane.vertical == "bias":
         data = data.sel(bias=data.bias > 0)  # γ = 0 has no place on a logarithmic axis
@@ -213,7 +213,7 @@ def _name_region(
     panel: Axes, axes: tuple[xr.DataArray, xr.DataArray], region: NDArray[np.bool_], text: str
 ) -> None:
     """Write a region's name at its centre where it is large enough to hold it; it is over (y, x) of axes."""
-    if region.mean() < 0.08:
+    if region.mean() < 0.08 or region.any(axis=1).mean() < 0.15:
         return
     up, across = (int(np.median(index)) for index in np.nonzero(region))
     place = (float(axes[0][across]), float(axes[1][up]))
