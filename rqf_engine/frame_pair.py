@@ -26,7 +26,7 @@ from rqf_engine.moments import Moments
 from rqf_engine.observables import RECORD_ROWS, add_pair, finish_record, record_growth, start_record
 from rqf_engine.schedule import Schedule
 
-_LANES = 128
+_LANES = 256
 _MERGED_SINE = 1e-12
 _STEPS_BETWEEN_CHECKS = 8
 

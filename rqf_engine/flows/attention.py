@@ -16,7 +16,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from rqf_engine.elementary import exp
+from rqf_engine.elementary import clip, exp, fma
 from rqf_engine.flows.boost import LARGEST_COTANGENT
 from rqf_engine.jit import inlined, kernel
 from rqf_engine.lanes import Lane, Rows, givens, rotate
@@ -59,14 +59,13 @@ def _overlap(x: NDArray[np.float64], i: int, j: int, overlap: Lane) -> None:
     overlap[:] = 0.0
     for axis in range(x.shape[0]):
         for r in range(overlap.size):
-            overlap[r] += x[axis, i, r] * x[axis, j, r]
+            overlap[r] = fma(x[axis, i, r], x[axis, j, r], overlap[r])
 
 
 @kernel
 def _weigh(overlap: Lane, temperature: float) -> None:
     for r in range(overlap.size):
-        exponent = temperature * (overlap[r] - 1.0)
-        overlap[r] = exp(min(max(exponent, -_LARGEST_EXPONENT), _LARGEST_EXPONENT))
+        overlap[r] = exp(clip(temperature * (overlap[r] - 1.0), -_LARGEST_EXPONENT, _LARGEST_EXPONENT))
 
 
 @kernel
@@ -74,7 +73,7 @@ def _add_weighted(x: NDArray[np.float64], j: int, weight: Lane, pull: NDArray[np
     """Let token j pull at token i."""
     for axis in range(x.shape[0]):
         for r in range(weight.size):
-            pull[axis, i, r] += weight[r] * x[axis, j, r]
+            pull[axis, i, r] = fma(weight[r], x[axis, j, r], pull[axis, i, r])
 
 
 @kernel
