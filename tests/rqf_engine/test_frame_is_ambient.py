@@ -1,7 +1,7 @@
 """Frame scheme = ambient scheme in law, which share no code but the observables.
 
 Each scheme is run in independent batches. For R1, R1², R2, R2² (the second and fourth moments of overlaps)
-and for p_one, p_two the batch means are compared by Welch's t-test, at level 10⁻³/180, 180 being the number
+and for p_one, p_two the batch means are compared by Welch's t-test, at level 10⁻³/252, 252 being the number
 of comparisons: were the laws the same, the whole module would fail with probability 10⁻³ at most. Rare
 clusters, fewer than 50 in both runs together, are left out.
 
@@ -23,7 +23,7 @@ TIMES = (0.2, 0.5)
 TOLERANCE = 0.4
 BATCHES = 24
 COLUMNS = ("overlap", "overlap_squared", "squared_overlap", "squared_overlap_squared", "one", "two")
-COMPARISONS = 180
+COMPARISONS = 252
 
 #: The model, and realisations per batch of the ambient scheme.
 CASES = [
@@ -42,6 +42,12 @@ CASES = [
     (Model(5, 4, 0.0, noise_symmetry=-0.6), 200),
     (Model(5, 4, 0.4, initial=Initial("equiangular", 0.3)), 200),
     (Model(8, 4, 0.0, noise_symmetry=0.5, initial=Initial("equiangular", -0.3)), 150),
+    (Model(3, 4, 1.0, "constant"), 250),
+    (Model(5, 4, 3.0, "constant", noise_symmetry=0.0), 150),
+    (Model(8, 2, 2.0, "constant", noise_symmetry=-0.5), 120),
+    (Model(5, 4, attention_strength=3.0), 150),
+    (Model(3, 8, 0.5, attention_strength=2.0, inverse_temperature=3.0), 150),
+    (Model(4, 4, 1.0, "constant", 0.3, 2.0, 1.0, Initial("equiangular", -0.2)), 150),
 ]
 
 
