@@ -82,7 +82,7 @@ NO_BIAS = (
         (Model(10**6, 3), (25.0,)),
         (Model(2, 8, noise_symmetry=0.0), (50.0,)),
         (Model(64, 8), (25.0,)),
-        (Model(64, 64), (25.0,)),
+        (Model(8, 64), (25.0,)),
     ),
     *_checks(
         ANTIPODAL,
@@ -105,7 +105,7 @@ EXPONENTS = _checks(
     (Model(64, 2, 10.0, "constant"), (0.3, 2.0)),
     (Model(1024, 2, 100.0, "constant"), (0.02, 0.1)),
     (Model(10**6, 2, 3e4, "constant"), (2e-5, 1e-4)),
-    (Model(8, 8, 1.0, "constant"), (2.5, 5.0)),
+    (Model(8, 8, 1.0, "constant"), (2.0, 3.5)),
 )
 
 
@@ -138,7 +138,7 @@ ATTENTIVE = (
         (_attention(3, 1.0), (25.0,)),
         (_attention(64, 3.0, 1.0, 1.0, overlap=-0.5), (35.0,)),
         (_attention(8, 0.5, 0.5, 0.0), (50.0,)),
-        (_attention(1024, 100.0, 3.0, 1.0, overlap=-0.9), (30.0,)),
+        (_attention(1024, 10.0, 1.5, 1.0, overlap=-0.9), (25.0,)),
     ),
 )
-CHECKS = (*BIAS_NOISE, *NO_BIAS)
+CHECKS = (*BIAS_NOISE, *NO_BIAS, *EXPONENTS, *ATTENTIVE)

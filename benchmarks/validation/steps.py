@@ -123,6 +123,7 @@ def automatic_error(corner: Corner, samples: Sequence[Sample], quantity: str) ->
 
 
 _HALVED = (0.4, 0.2, 0.1, 0.05)
+_QUARTERED = (0.2, 0.1, 0.05, 0.025)
 
 
 def _start(overlap: float) -> Initial:
@@ -138,6 +139,24 @@ ORDERS = (
     OrderCase("matrix noise and bias, N = 2", Model(8, 2, 0.5), 1.6, _HALVED, 4_000_000),
     OrderCase("matrix noise and bias, N = 3", Model(8, 3, 0.5), 0.8, _HALVED, 2_000_000),
     OrderCase("matrix noise and bias, N = 8", Model(8, 8, 0.5), 0.8, _HALVED, 1_000_000),
+    OrderCase("with constant bias, N = 2", Model(3, 2, 1.5, "constant"), 0.8, _HALVED, 4_000_000),
+    OrderCase("with constant bias, N = 8", Model(8, 8, 1.5, "constant"), 0.4, _QUARTERED, 500_000),
+    OrderCase("with attention, N = 2", Model(3, 2, attention_strength=3.0), 0.8, _HALVED, 4_000_000),
+    OrderCase("with attention, N = 8", Model(8, 8, attention_strength=3.0), 0.4, _QUARTERED, 500_000),
+    OrderCase(
+        "with bias noise and attention, N = 2",
+        Model(8, 2, 0.5, attention_strength=2.0, inverse_temperature=2.0),
+        0.8,
+        _HALVED,
+        4_000_000,
+    ),
+    OrderCase(
+        "with constant bias and attention, N = 3",
+        Model(3, 3, 1.0, "constant", attention_strength=2.0),
+        0.4,
+        _QUARTERED,
+        2_000_000,
+    ),
 )
 
 
@@ -146,6 +165,33 @@ def _front(dimension: int, bias: float, tokens: int = 2, realizations: int = 4_0
     rate = 4.0 + bias**2 * (dimension - 1)
     return Corner(Model(dimension, tokens, bias), (2.5 / rate, 5.0 / rate), realizations)
 
+
+def _attentive(
+    tokens: int, strength: float, temperature: float, time: float, realizations: int, bias: float = 0.0
+) -> Corner:
+    model = Model(8, tokens, bias, "noise", 1.0, strength, temperature)
+    return Corner(model, (time,), realizations)
+
+
+_CONSTANT = (
+    Corner(Model(2, 2, 1.0, "constant"), (1.0,), 2_000_000),
+    Corner(Model(3, 2, 0.3, "constant", noise_symmetry=-0.5), (2.0,), 2_000_000),
+    Corner(Model(8, 2, 3.0, "constant"), (0.7,), 2_000_000),
+    Corner(Model(3, 2, 1e3, "constant"), (2e-3, 4e-3), 2_000_000),
+    Corner(Model(64, 2, 20.0, "constant"), (0.1, 0.2), 1_000_000),
+    Corner(Model(1024, 2, 100.0, "constant"), (0.05,), 500_000),
+    Corner(Model(10**6, 2, 1e3, "constant"), (0.5,), 500_000),
+    Corner(Model(8, 8, 2.0, "constant"), (0.5,), 200_000),
+)
+_ATTENTIVE = (
+    *(_attentive(2, a, k, 1.0, 2_000_000) for a, k in ((1.0, 1.0), (5.0, 0.0), (8.0, 1.0), (30.0, 3.0))),
+    *(_attentive(2, a, k, 2.0 / a, 2_000_000) for a, k in ((50.0, 0.0), (1e3, 1.0), (1e3, 10.0))),
+    _attentive(2, 1e3, 1e3, 0.3, 500_000),
+    _attentive(2, 3.0, 2.0, 1.0, 2_000_000, bias=0.3),
+    _attentive(8, 5.0, 1.0, 0.5, 200_000),
+    _attentive(8, 1e3, 3.0, 0.004, 200_000),
+    _attentive(8, 3.0, 10.0, 0.5, 200_000, bias=0.2),
+)
 
 CORNERS = (
     *(Corner(Model(n, 2, g), (t,), 4_000_000) for n, g, t in ((2, 0.0, 1.0), (2, 0.3, 3.0), (3, 0.1, 5.0))),
@@ -159,6 +205,8 @@ CORNERS = (
     *(Corner(Model(n, 8, 0.8 / n**0.5), (t,), 500_000) for n in (2, 8, 10**6) for t in (0.1, 1.0)),
     Corner(Model(64, 8, initial=_start(0.2)), (0.5,), 1_000_000),
     *(_front(n, bias, 8, 500_000) for n in (8, 1024) for bias in (2.0, 1e3)),
-    *(Corner(Model(n, 64, 0.8 / n**0.5), (t,), 20_000) for n in (8, 64, 10**6) for t in (0.1, 1.0)),
-    _front(1024, 2.0, 64, 20_000),
+    *(Corner(Model(n, 64, 0.8 / n**0.5), (t,), 10_000) for n in (8, 64, 10**6) for t in (0.1, 1.0)),
+    _front(1024, 2.0, 64, 10_000),
+    *_CONSTANT,
+    *_ATTENTIVE,
 )
