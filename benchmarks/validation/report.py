@@ -25,8 +25,8 @@ from rqf_engine.model import Model
 
 #: A row fails beyond so many standard errors.
 LARGEST_Z = 4.0
-#: Rarer clusters are left out: the scheme's error is absolute, and there it is not far below the
-#: statistical error of rare events.
+#: Rarer clusters, and what is as close to one, are left out: the scheme's error is absolute, and there it is
+#: not far below the statistical error of rare events.
 RAREST = 2e-3
 
 Row = tuple[str, ...]
@@ -57,7 +57,7 @@ def check_rows(check: Check, sample: Sample) -> Iterator[tuple[Row, float]]:
     for quantity, predicted in check.law.predict(check.ensemble).items():
         measured = sample.estimate(quantity)
         for index, expected in enumerate(predicted):
-            if quantity in ("p_one", "p_two") and not RAREST <= expected <= 1.0 - RAREST:
+            if expected > 1.0 - RAREST or (quantity in ("p_one", "p_two") and expected < RAREST):
                 continue
             value, error = float(measured.value[index]), float(measured.error[index])
             z = (value - float(expected)) / error
@@ -81,9 +81,9 @@ def exact_sections(checks: Sequence[Check], samples: Sequence[Sample]) -> tuple[
     note = (
         f"A row fails where |z| > {LARGEST_Z:g}, z from the statistical error alone. Were the scheme exact, "
         f"one would fail with probability {z.size * math.erfc(LARGEST_Z / math.sqrt(2)):.1e} at most. "
-        f"Probabilities below {RAREST:g} and above {1 - RAREST:g} are left out: the scheme's error, below "
-        f"{LARGEST_ERROR:g}, is absolute. Names: README and docs/numerics.md; parallel is the share of pairs "
-        "in the last bins of the histogram."
+        f"Probabilities below {RAREST:g} and values above {1 - RAREST:g} are left out: the scheme's error, "
+        f"below {LARGEST_ERROR:g}, is absolute. Names as in README; parallel is the share of pairs in the "
+        "last bins of the histogram."
     )
     overview = Section("Rows", ("rows", "largest |z|", "root mean square z"), (summary,), note)
     return [overview, *sections], int(np.sum(~(np.abs(z) <= LARGEST_Z)))
