@@ -89,8 +89,8 @@ def measure_order(case: OrderCase, samples: Sequence[Sample], quantity: str) -> 
     exact = exact_values(case.model, case.time).get(quantity)
     limit = value[-1] if exact is None else exact
     first = value[0] - limit
-    significant = bool(np.max(np.abs(value - limit) / spread) > _SIGNIFICANT)
-    if not significant or np.any(spread == 0):
+    # Where a cluster was never seen there is no spread, and nothing to fit.
+    if np.any(spread == 0) or not np.any(np.abs(value - limit) > _SIGNIFICANT * spread):
         return Slope(Estimate(value - limit, spread), np.nan, np.nan)
     if exact is not None:
         parameters, covariance = _fit(lambda x, e, p: exact + e * x**p, ratio, value, spread, [first, 2.0])
