@@ -147,7 +147,7 @@ ORDERS = (
         "with bias noise and attention, N = 2",
         Model(8, 2, 0.5, attention_strength=2.0, inverse_temperature=2.0),
         0.8,
-        _HALVED,
+        (0.1, 0.05, 0.025),
         4_000_000,
     ),
     OrderCase(
