@@ -37,7 +37,12 @@ def test_automatic_step(corner: Corner) -> None:
         assert abs(error.value[0]) <= LARGEST_ERROR + 6 * error.error[0], (quantity, error)
 
 
-_PAIRS = [case for case in ORDERS if case.model.tokens == 2]
+#: Bias and attention together err by no more than some standard errors at all these steps.
+_PAIRS = [
+    case
+    for case in ORDERS
+    if case.model.tokens == 2 and (case.model.bias == 0 or case.model.attention_strength == 0)
+]
 
 
 @pytest.mark.parametrize("case", _PAIRS, ids=lambda case: case.title)
