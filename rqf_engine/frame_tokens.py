@@ -26,7 +26,7 @@ from rqf_engine.lanes import Lane, Rows, normalize_columns
 from rqf_engine.model import Model
 from rqf_engine.moments import Moments
 from rqf_engine.observables import RECORD_ROWS, add_pair, finish_record, record_growth, start_record
-from rqf_engine.schedule import Schedule
+from rqf_engine.schedule import Schedule, graded
 
 _MERGED_SINE = 1e-12
 _STEPS_BETWEEN_CHECKS = 8
@@ -43,12 +43,14 @@ def simulate_tokens(
     lanes = _lanes(model)
     start = equiangular_coordinates(model)
     dynamics = dynamics_of(model)
+    steps = graded(schedule, 0.5 / model.rank)
     for first in range(0, states.shape[1], lanes):
         state = np.ascontiguousarray(states[:, first : first + lanes])
         _kernel(
             model.tokens,
-            schedule.counts,
-            schedule.lengths,
+            steps.counts,
+            steps.lengths,
+            steps.recorded,
             dynamics,
             tolerance,
             start,
@@ -239,7 +241,12 @@ def _bias(
 
 @kernel
 def _noise(
-    coordinates: NDArray[np.float64], dynamics: Dynamics, h: float, stream: _Stream, s: _Scratch
+    coordinates: NDArray[np.float64],
+    dynamics: Dynamics,
+    h: float,
+    upward: bool,
+    stream: _Stream,
+    s: _Scratch,
 ) -> None:
     """Matrix noise for a step ``h``; logarithms of its diagonal stay in ``s.work``."""
     rank = coordinates.shape[0]
@@ -251,9 +258,10 @@ def _noise(
         normals,
         cursor,
         s.work,
-        s.halfway[:rank],
+        s.shift,
         s.compass,
         dynamics.spin * h,
+        upward,
     )
     if dynamics.wind > 0.0:
         outside = dynamics.dimension - rank
@@ -316,7 +324,7 @@ def _advance(
     if pull > 0.0 and step % 2 == 1:
         _attend(coordinates[:rank], pull, dynamics.temperature, s)
     if step < steps:
-        _noise(coordinates[:rank], dynamics, h, stream, s)
+        _noise(coordinates[:rank], dynamics, h, step % 2 == 1, stream, s)
         _shear(growth, s.work[0], s.work[1])
     return rank
 
@@ -326,6 +334,7 @@ def _kernel(
     tokens: int,
     counts: NDArray[np.int64],
     lengths: NDArray[np.float64],
+    recorded: NDArray[np.bool_],
     dynamics: Dynamics,
     tolerance: float,
     start: NDArray[np.float64],
@@ -349,18 +358,29 @@ def _kernel(
     if dynamics.wind > 0.0:
         draw_direction(s.compass, s.work[:1], tables[full], state, normals, stream.cursor)
     merged = False
-    for time in range(counts.size):
-        taken = 0
-        for step in range(counts[time] + 1):
+    records, duration = 0, 0.0
+    for interval in range(counts.size):
+        for step in range(counts[interval] + 1):
             if merged:
                 break
             rank = _advance(
-                coordinates, rank, dynamics, step, counts[time], lengths[time], tables, stream, s, growth
+                coordinates,
+                rank,
+                dynamics,
+                step,
+                counts[interval],
+                lengths[interval],
+                tables,
+                stream,
+                s,
+                growth,
             )
-            taken += 1 if step < counts[time] else 0
+            duration += lengths[interval] if step < counts[interval] else 0.0
             if step % _STEPS_BETWEEN_CHECKS == 0:
                 rank = _drop_rows(coordinates, rank, s.compass, s.shift[:1])
                 merged = _merged(coordinates[:rank], dynamics.stays_antipodal, s.work[0])
-        _record(coordinates[:rank], tolerance, s.work, minus, plus, finite, moments[time])
-        if dynamics.attention == 0.0:
-            record_growth(growth, taken * lengths[time], finite, moments[time])
+        if recorded[interval]:
+            _record(coordinates[:rank], tolerance, s.work, minus, plus, finite, moments[records])
+            if dynamics.attention == 0.0:
+                record_growth(growth, duration, finite, moments[records])
+            records, duration = records + 1, 0.0

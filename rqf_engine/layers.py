@@ -43,7 +43,7 @@ def layer_schedule(times: Sequence[float], step: float) -> Schedule:
             )
             raise InvalidParameter("times", float(end), takes)
     counts = np.diff(depths, prepend=0.0).astype(np.int64)
-    return Schedule(counts, np.full(counts.size, float(step)))
+    return Schedule(counts, np.full(counts.size, float(step)), np.ones(counts.size, np.bool_))
 
 
 def advance(model: Model, vectors: Vectors, count: int, h: float, rng: np.random.Generator) -> None:

@@ -7,8 +7,9 @@ on the upper triangular matrices: log T_jj is a Brownian motion with drift −2(
 common factor that normalisation removes), and given these paths the off-diagonal part is driven by
 2 dB_ij (Newman 1986 for the spectrum; the QR decomposition of a left-invariant Brownian motion).
 
-Order: weak order 2 for a pair; off-diagonal products enter at half strength, which leaves out their
-Lévy areas, so formally weak order 1 for N > 2, with an error that stays below 10⁻³ at h = 0.05.
+Order: weak order 2, for more than a pair in steps of alternating direction (a symmetric composition, as in
+Ninomiya & Victoir 2008, with alternation in place of their coin). Limits: row j contracts at the rate
+2(j−1), and is gone after a few times 1/j: steps must grow with the time (schedule.py).
 
 Off-diagonal variance: given log T_ii = X_i, log T_jj = X_j at the end of the step,
 Var T_ij = 4h e^{X_i+X_j} ∫₀¹ e^{2δ(w−½) + 8h w(1−w)} dw with δ = X_j − X_i (the Brownian bridges averaged
@@ -69,13 +70,6 @@ def _off_diagonal(factors: Rows, log_i: Lane, logs: Rows, h: float) -> None:
 
 
 @kernel
-def _halfway(before: Rows, after: Rows) -> None:
-    for i in range(before.shape[0]):
-        for r in range(before.shape[1]):
-            before[i, r] = 0.5 * (before[i, r] + after[i, r])
-
-
-@kernel
 def matrix_noise_tokens(
     coordinates: NDArray[np.float64],
     h: float,
@@ -83,16 +77,18 @@ def matrix_noise_tokens(
     normals: NDArray[np.float64],
     cursor: NDArray[np.int64],
     work: NDArray[np.float64],
-    halfway: NDArray[np.float64],
+    norms: Rows,
     compass: Rows,
     spin: float,
+    upward: bool,
 ) -> None:
     """Advance ``coordinates`` (k, N, lanes), upper triangular with unit columns, by a step h > 0.
 
-    T = M (I + Ξ) M with M² the diagonal. Rows are updated from the last to the first, each from the mean
-    of the old and the new rows below it: this is exp(Ξ) to second order. Consumes k(k+1)/2 normals from
-    the stream (``state``, ``normals``, ``cursor``) and straight from ``state``, one more for each odd row
-    of T; ``work`` (2k, lanes) and ``halfway`` (k, N, lanes) are scratch; afterwards ``work[:k]`` holds the
+    T = M U M with M² the diagonal and U a product of the elementary factors I + Ξ_ij: from the last row to
+    the first if ``upward``, U = (I − Ξ)⁻¹, else from the first to the last, U = I + Ξ. Steps must alternate:
+    two of them are then palindromic, which makes up for the Lévy areas. Consumes k(k+1)/2 normals from the
+    stream (``state``, ``normals``, ``cursor``) and straight from ``state``, one more for each odd row of T;
+    ``work`` (2k, lanes) and ``norms`` (N, lanes) are scratch; afterwards ``work[:k]`` holds the
     logarithms of T's diagonal.
 
     compass (≥ k, lanes) holds the coordinates of a direction fixed in space, past which the frame turns
@@ -104,21 +100,21 @@ def matrix_noise_tokens(
     for j in range(rank):
         row = next_rows(state, normals, cursor, 1)
         _diagonal(work[j], work[rank + j], normals[row], -2.0 * j * h, math.sqrt(2.0 * h))
-    for i in range(rank - 1, -1, -1):
-        root = work[rank + i]
-        scale(coordinates[i, i:], root)
-        halfway[i, i:] = coordinates[i, i:]
+    for i in range(rank):
+        scale(coordinates[i, i:], work[rank + i])
+    for place in range(rank):
+        i = rank - 1 - place if upward else place
         others = rank - 1 - i
         fill_normals(state, factors[: others + others % 2])
-        for j in range(i + 1, rank if compass.shape[0] > 0 else i + 1):
+        for other in range(others if compass.shape[0] > 0 else 0):
+            j = i + 1 + other if upward else rank - 1 - other
             turn(compass[i], compass[j], factors[j - 1 - i], math.sqrt(h))
             if spin > 0.0:
                 row = next_rows(state, normals, cursor, 1)
                 turn(compass[i], compass[j], normals[row], math.sqrt(spin))
         _off_diagonal(factors[:others], work[i], work[i + 1 : rank], h)
         for j in range(i + 1, rank):
-            add_product(coordinates[i, j:], factors[j - 1 - i], halfway[j, j:])
-        _halfway(halfway[i, i:], coordinates[i, i:])
+            add_product(coordinates[i, j:], factors[j - 1 - i], coordinates[j, j:])
     for i in range(rank):
         scale(coordinates[i, i:], work[rank + i])
-    normalize_columns(coordinates, halfway[0])
+    normalize_columns(coordinates, norms)
