@@ -43,7 +43,7 @@ def simulate_tokens(
     lanes = _lanes(model)
     start = equiangular_coordinates(model)
     dynamics = dynamics_of(model)
-    steps = graded(schedule, 0.5 / model.rank)
+    steps = graded(schedule, 2.0 * model.rank, model.matrix_clock)
     for first in range(0, states.shape[1], lanes):
         state = np.ascontiguousarray(states[:, first : first + lanes])
         _kernel(
@@ -191,7 +191,7 @@ def _scratch(full: int, tokens: int, lanes: int, dynamics: Dynamics) -> _Scratch
     attention = dynamics.attention > 0.0
     # Row ``rank`` of directions holds what lies out of the frame.
     return _Scratch(
-        np.empty((full, tokens, lanes)),
+        np.empty((full if attention else 0, tokens, lanes)),
         np.empty((full if attention else 0, tokens, lanes)),
         np.empty((max(2 * full + 1, RECORD_ROWS), lanes)),
         np.empty((full + 1, lanes)),

@@ -59,14 +59,16 @@ def make_schedule(times: Sequence[float], step: float, multiple: int = 1) -> Sch
 
 
 #: Longest step, as a share of the time since the origin: the weak error is below 10⁻³ (docs/validation.md).
-_GRADING = 0.15
+_GRADING = 0.12
+#: Longer steps than 0.04 stretch the grading in proportion, so that the error keeps its order in the step.
+_STRETCH = _GRADING / 0.04
 
 
-def graded(schedule: Schedule, origin: float) -> Schedule:
-    """The same record times, with pairs of shorter steps where steps exceed 0.15 (t + ``origin``).
+def graded(schedule: Schedule, rates: float, clock: float) -> Schedule:
+    """The same record times, with pairs of shorter steps where steps exceed 0.12 (t + 1/``rates``).
 
-    Steps beyond 0.05 are graded in proportion, so that the error keeps its order in the step. origin > 0:
-    for what decays at all rates up to 1/``origin``, so that at time t rates up to 1/t matter.
+    rates ≥ 1: for what decays at all rates up to that, so that at time t rates up to 1/t matter; they and
+    the step are meant per unit of ``clock`` · time, 0 < clock ≤ 1.
     """
     counts: list[int] = []
     lengths: list[float] = []
@@ -74,8 +76,8 @@ def graded(schedule: Schedule, origin: float) -> Schedule:
     start = 0.0
     for count, length in zip(schedule.counts, schedule.lengths, strict=True):
         end = start + count * length
-        share = max(_GRADING, 3.0 * length)
-        while (own := share * (start + origin)) < length and start + 3.0 * own < end:
+        share = max(_GRADING, _STRETCH * length * clock)
+        while (own := share * (start + 1.0 / (rates * clock))) < length and start + 3.0 * own < end:
             counts.append(2)
             lengths.append(own)
             recorded.append(False)
