@@ -73,16 +73,6 @@ def test_a_bigger_block_begins_with_a_smaller_one(model: Model) -> None:
     assert np.all(big.histogram >= small.histogram)
 
 
-def test_looking_at_tokens_does_not_disturb_them() -> None:
-    """Without bias a record time between steps changes nothing: more of them give the same last record."""
-    once = _simulate(Model(5, 2), times=(1.0,), step=0.25)
-    twice = _simulate(Model(5, 2), times=(0.5, 1.0), step=0.25)
-    for name in ("one", "two", "overlap", "squared_overlap"):
-        assert once.column(name)[-1] == twice.column(name)[-1]
-    np.testing.assert_array_equal(once.histogram[-1], twice.histogram[-1])
-    np.testing.assert_allclose(once.column("growth"), twice.column("growth").sum(), rtol=1e-12)
-
-
 @pytest.mark.parametrize(
     ("changes", "field"),
     [

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rqf_engine.errors import InvalidParameter
-from rqf_engine.schedule import make_schedule
+from rqf_engine.schedule import graded, make_schedule
 
 
 @given(
@@ -51,3 +51,20 @@ def test_bad_step(step: float) -> None:
 def test_bad_times(times: list[float]) -> None:
     with pytest.raises(InvalidParameter, match=r"^times: got .*, takes strictly increasing"):
         make_schedule(times, 0.1)
+
+
+@pytest.mark.parametrize("rates", [4.0, 2048.0])
+@pytest.mark.parametrize("clock", [1.0, 0.05])
+def test_graded_steps(rates: float, clock: float) -> None:
+    """They reach the same record times, in pairs, none longer than asked for nor than the time allows."""
+    times = (0.3, 0.35, 2.0)
+    schedule = make_schedule(times, 0.04, multiple=2)
+    steps = graded(schedule, rates, clock)
+    ends = np.cumsum(steps.counts * steps.lengths)
+    np.testing.assert_allclose(ends[steps.recorded], times, rtol=1e-12)
+    assert (steps.counts % 2 == 0).all()
+    assert (steps.lengths <= 0.04 * (1 + 1e-12)).all()
+    starts = ends - steps.counts * steps.lengths
+    # What is left before a record time, less than three steps, goes in two: 1.5 times the length is allowed.
+    assert (steps.lengths <= 1.5 * 0.12 * (starts + 1 / (rates * clock)) * (1 + 1e-9)).all()
+    assert steps.total >= schedule.total
