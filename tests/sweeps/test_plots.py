@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import xml.etree.ElementTree as ElementTree
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
@@ -117,7 +118,7 @@ def _attention(**changes: Any) -> xr.Dataset:
     ("changes", "labels", "height"),
     [
         ({}, ("temperature", "attention"), None),
-        ({"inverse_temperature": 0.5}, ("time", "attention"), 1 + np.e),
+        ({"inverse_temperature": 0.5}, ("time", "attention"), 1 + math.e),
         ({"attention_strength": 4}, ("time", "temperature"), np.log(3) / 2),
         ({"attention_strength": 2, "noise_symmetry": [-0.5, 0.2, 1], "inverse_temperature": 0.5}, None, None),
     ],
