@@ -10,6 +10,7 @@ from benchmarks.report import Section
 from benchmarks.timing import interleaved, median_ratio
 from rqf_engine.integrate import Integrator, simulate_block
 from rqf_engine.model import Model
+from rqf_engine.schedule import graded, make_schedule
 
 _STEP = 0.05
 _END = 4.0
@@ -18,8 +19,9 @@ _STEPS = round(_END / _STEP)
 #: n, N, γ, realisations of the frame scheme. For N = 2 with one γ√n, so that tokens merge at the same time.
 _FRAME = (
     (3, 2, 0.1, 20_000),
+    (2, 2, 0.1 * (3 / 2) ** 0.5, 20_000),
     (64, 2, 0.1 * (3 / 64) ** 0.5, 20_000),
-    (4096, 2, 0.1 * (3 / 4096) ** 0.5, 20_000),
+    (1_000_000, 2, 0.1 * (3 / 1e6) ** 0.5, 20_000),
     (64, 2, 0.0, 20_000),
     (64, 8, 0.02, 1000),
     (64, 64, 0.02, 32),
@@ -31,6 +33,14 @@ _AMBIENT = ((3, 2, 0.1, 2000, 20), (64, 2, 0.02, 50, 10), (1024, 2, 0.005, 2, 2)
 def _task(model: Model, integrator: Integrator, steps: int, realizations: int) -> Callable[[], object]:
     seed = np.random.SeedSequence(1)
     return lambda: simulate_block(model, (_STEP * steps,), _STEP, integrator, 0.1, realizations, seed)
+
+
+def _steps_of(model: Model) -> int:
+    """Steps that are taken: with more than two tokens there are shorter ones at first."""
+    schedule = make_schedule((_END,), _STEP, multiple=2)
+    if model.tokens == 2:
+        return schedule.total
+    return graded(schedule, 2.0 * model.rank, model.matrix_clock).total
 
 
 def _label(model: Model) -> str:
@@ -45,9 +55,9 @@ def frame_rates() -> Section:
     )
     first = next(iter(cases))
     rows = []
-    for name, (_, size) in cases.items():
-        work = size * _STEPS
-        ratio = median_ratio(seconds[name], seconds[first]) * cases[first][1] / size
+    for name, (model, size) in cases.items():
+        work = size * _steps_of(model)
+        ratio = median_ratio(seconds[name], seconds[first]) * (cases[first][1] * _STEPS) / work
         each = float(np.median(seconds[name])) / work
         rows.append((name, f"{1 / each:.3g}", f"{1e9 * each:.4g}", f"{ratio:.3g}"))
     header = ("frame scheme, bias noise", "realisation-steps/s", "ns each", "time, n = 3 is 1")

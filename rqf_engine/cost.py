@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 
 from rqf_engine.model import Model
+from rqf_engine.schedule import GRADING
 from rqf_engine.theory import lyapunov_exponent, metastable_lifetime
 
 #: −ln of the sine at which a chunk of merged realisations stops, and of what counts as no coordinate.
@@ -26,7 +27,8 @@ def frame_seconds(model: Model, times: Sequence[float], step: float) -> float:
     # What attention does to the rate is not known exactly: as if tokens never merged.
     live = times[-1] if model.attention_strength > 0 else min(times[-1], _merged_by(model))
     records = len(times) * (20.0 + (4.0 + 0.15 * model.rank) * model.tokens**2)
-    return 1e-9 * ((live / step + 1.5 * len(times)) * _frame_step(model, live) + records)
+    steps = (live / step + 1.5 * len(times)) * _frame_step(model, _carried(model, live))
+    return 1e-9 * (steps + _early_steps(model, step) * _frame_step(model, model.rank) + records)
 
 
 def ambient_seconds(model: Model, times: Sequence[float], step: float) -> float:
@@ -67,12 +69,19 @@ def _root(a: float, b: float, c: float) -> float:
     return (b + math.sqrt(b * b + 4 * a * c)) / (2 * a)
 
 
-def _frame_step(model: Model, live: float) -> float:
-    """Nanoseconds per step, a mean over the time ``live``."""
+def _early_steps(model: Model, step: float) -> float:
+    """How many of the graded steps (schedule.py) come before those of full length."""
+    if model.tokens == 2:
+        return 0.0
+    return max(0.0, math.log(step * 2.0 * model.rank * model.matrix_clock / GRADING) / GRADING)
+
+
+def _frame_step(model: Model, k: float) -> float:
+    """Nanoseconds per step that carries ``k`` coordinates."""
     biased, attending = model.bias > 0, model.attention_strength > 0
     if model.tokens == 2:
         return 10.0 + (15.0 if biased else 0.0) + (20.0 if attending else 0.0)
-    k, tokens = _carried(model, live), model.tokens
+    tokens = model.tokens
     products = k * k * tokens / 2 - k**3 / 3
     noise = 40.0 + 2.0 * k * (k + 1) + 0.4 * products + 1.2 * k * tokens
     bias = 3.0 * k * tokens if biased else 0.0

@@ -59,9 +59,9 @@ def make_schedule(times: Sequence[float], step: float, multiple: int = 1) -> Sch
 
 
 #: Longest step, as a share of the time since the origin: the weak error is below 10⁻³ (docs/validation.md).
-_GRADING = 0.12
+GRADING = 0.12
 #: Longer steps than 0.04 stretch the grading in proportion, so that the error keeps its order in the step.
-_STRETCH = _GRADING / 0.04
+_STRETCH = GRADING / 0.04
 
 
 def graded(schedule: Schedule, rates: float, clock: float) -> Schedule:
@@ -76,7 +76,7 @@ def graded(schedule: Schedule, rates: float, clock: float) -> Schedule:
     start = 0.0
     for count, length in zip(schedule.counts, schedule.lengths, strict=True):
         end = start + count * length
-        share = max(_GRADING, _STRETCH * length * clock)
+        share = max(GRADING, _STRETCH * length * clock)
         while (own := share * (start + 1.0 / (rates * clock))) < length and start + 3.0 * own < end:
             counts.append(2)
             lengths.append(own)
