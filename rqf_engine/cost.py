@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from rqf_engine.dynamics import effective_noise
 from rqf_engine.model import Model
 from rqf_engine.schedule import GRADING
 from rqf_engine.theory import lyapunov_exponent, metastable_lifetime
@@ -58,10 +59,11 @@ def _merged_by(model: Model) -> float:
     rate = -lyapunov_exponent(model)
     pairs_merged = (_root(rate, 2 * _LAG, _MERGED)) ** 2
     # A lifetime of order 1/γ is for weak bias; strong bias takes its own time, of order 1/γ².
-    lifetime = metastable_lifetime(model.dimension, model.bias)
+    noise = model.bias**2 if model.bias_kind == "noise" else effective_noise(model)
+    lifetime = metastable_lifetime(model.dimension, math.sqrt(noise))
     if not math.isfinite(lifetime):
         return pairs_merged
-    return max(pairs_merged, _LOG_LANES * lifetime / (1.0 + model.bias**2 * lifetime))
+    return max(pairs_merged, _LOG_LANES * lifetime / (1.0 + noise * lifetime))
 
 
 def _root(a: float, b: float, c: float) -> float:

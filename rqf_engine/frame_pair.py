@@ -140,16 +140,14 @@ def _advance(
     table: Rows,
     before: Lane,
 ) -> None:
-    """What is due before step ``step`` of ``steps``, and the step's noise unless it is the last boundary.
-
-    Bias and attention change places from one boundary to the next: their commutators cancel.
-    """
-    attention = dynamics.attention > 0.0
-    if attention and step % 2 == 0:
-        _attend(cotangent, compass, dynamics, h * attention_share(step, steps), before)
+    """What is due before step ``step`` of ``steps``, and the step's noise unless it is the last boundary."""
+    biased = dynamics.noise > 0.0 or dynamics.wind > 0.0
+    pull = h * attention_share(step, steps) * (0.5 if biased else 1.0)
+    if dynamics.attention > 0.0:
+        _attend(cotangent, compass, dynamics, pull, before)
     _bias(cotangent, compass, dilation, dynamics, h * bias_share(step, steps), z[NOISE_NORMALS:], table)
-    if attention and step % 2 == 1:
-        _attend(cotangent, compass, dynamics, h * attention_share(step, steps), before)
+    if dynamics.attention > 0.0 and biased:
+        _attend(cotangent, compass, dynamics, pull, before)
     if step < steps:
         _noise(cotangent, compass, dynamics, h, z)
 
@@ -202,20 +200,22 @@ def _kernel(
         start_compass_pair(compass[0], compass[1], normals[row], normals[row + 1], normals[row + 2], table)
     merged = False
     for time in range(counts.size):
-        h, taken = lengths[time], 0
+        h, taken, last = lengths[time], 0, 0 if merged else counts[time]
         for step in range(counts[time] + 1):
-            if merged:
+            if step % _STEPS_BETWEEN_CHECKS == 0:
+                _collect_growth(growth, dilation)
+                if _merged(cotangent, dynamics.stays_antipodal):
+                    merged, last = True, step
+            if last == 0:
                 break
             row = next_rows(state, normals, cursor, group)
             z = normals[row : row + group]
-            _advance(cotangent, compass, dilation, dynamics, step, counts[time], h, z, table, minus)
-            if step < counts[time]:
-                taken += 1
-                for r in range(lanes):
-                    scores[r] += z[0, r]
-            if step % _STEPS_BETWEEN_CHECKS == 0:
-                _collect_growth(growth, dilation)
-                merged = _merged(cotangent, dynamics.stays_antipodal)
+            _advance(cotangent, compass, dilation, dynamics, step, last, h, z, table, minus)
+            if step == last:
+                break
+            taken += 1
+            for r in range(lanes):
+                scores[r] += z[0, r]
         _overlaps(cotangent, minus, plus, finite)
         start_record(work)
         add_pair(minus, plus, True, finite, work, moments[time])

@@ -311,17 +311,15 @@ def _advance(
     s: _Scratch,
     growth: Lane,
 ) -> int:
-    """What is due before step ``step`` of ``steps``, then its noise unless it is the last; the new rank.
-
-    Bias and attention change places from one boundary to the next: their commutators cancel.
-    """
-    pull = dynamics.attention * h * attention_share(step, steps)
-    if pull > 0.0 and step % 2 == 0:
+    """What is due before step ``step`` of ``steps``, then its noise unless it is the last; the new rank."""
+    biased = dynamics.noise > 0.0 or dynamics.wind > 0.0
+    pull = dynamics.attention * h * attention_share(step, steps) * (0.5 if biased else 1.0)
+    if pull > 0.0:
         _attend(coordinates[:rank], pull, dynamics.temperature, s)
-    if dynamics.noise > 0.0 or dynamics.wind > 0.0:
+    if biased:
         rank = _bias(coordinates, rank, dynamics, h * bias_share(step, steps), tables, stream, s)
         _lengthen(growth, s.shrink[0])
-    if pull > 0.0 and step % 2 == 1:
+    if pull > 0.0 and biased:
         _attend(coordinates[:rank], pull, dynamics.temperature, s)
     if step < steps:
         _noise(coordinates[:rank], dynamics, h, step % 2 == 1, stream, s)
@@ -360,25 +358,20 @@ def _kernel(
     merged = False
     records, duration = 0, 0.0
     for interval in range(counts.size):
+        last = 0 if merged else counts[interval]
         for step in range(counts[interval] + 1):
-            if merged:
-                break
-            rank = _advance(
-                coordinates,
-                rank,
-                dynamics,
-                step,
-                counts[interval],
-                lengths[interval],
-                tables,
-                stream,
-                s,
-                growth,
-            )
-            duration += lengths[interval] if step < counts[interval] else 0.0
             if step % _STEPS_BETWEEN_CHECKS == 0:
                 rank = _drop_rows(coordinates, rank, s.compass, s.shift[:1])
-                merged = _merged(coordinates[:rank], dynamics.stays_antipodal, s.work[0])
+                if _merged(coordinates[:rank], dynamics.stays_antipodal, s.work[0]):
+                    merged, last = True, step
+            if last == 0:
+                break
+            rank = _advance(
+                coordinates, rank, dynamics, step, last, lengths[interval], tables, stream, s, growth
+            )
+            if step == last:
+                break
+            duration += lengths[interval]
         if recorded[interval]:
             _record(coordinates[:rank], tolerance, s.work, minus, plus, finite, moments[records])
             if dynamics.attention == 0.0:

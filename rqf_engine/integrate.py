@@ -16,7 +16,7 @@ from rqf_engine.layers import layer_schedule, simulate_layers
 from rqf_engine.model import MAX_AMBIENT_DIMENSION, Model
 from rqf_engine.moments import Moments
 from rqf_engine.schedule import make_schedule
-from rqf_engine.steps import ambient_step, frame_step
+from rqf_engine.steps import ambient_step, check_frame_step, frame_step
 
 Integrator = Literal["frame", "ambient", "layers"]
 
@@ -49,6 +49,7 @@ def simulate_block(
         return simulate_ambient(model, make_schedule(times, step), tolerance, realizations, seed)
     if integrator == "layers":
         return simulate_layers(model, layer_schedule(times, step), tolerance, realizations, seed)
+    check_frame_step(step)
     return simulate_frame(model, make_schedule(times, step, multiple=2), tolerance, realizations, seed)
 
 

@@ -80,10 +80,11 @@ def finish_record(
 def record_growth(growth: Lane, duration: float, finite: NDArray[np.bool_], row: Lane) -> None:
     """Add to the moments' ``row`` what a tangent vector at token 0 grew by in ``duration``, and clear it.
 
-    growth (lanes,): the logarithm of its length now over that at the record time before.
+    growth (lanes,): the logarithm of its length now over that at the record time before; left out where it
+    is not finite.
     """
     for r in range(finite.size):
-        if finite[r]:
+        if finite[r] and math.isfinite(growth[r]):
             row[9] += growth[r]
             row[10] += growth[r] * growth[r]
             row[11] += duration

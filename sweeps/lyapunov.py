@@ -18,7 +18,8 @@ def measured_exponent(plan: Plan, moments: NDArray[np.float64]) -> tuple[FloatAr
     """λ = Σℓ/Σd and its standard error √Σ(ℓ − λd)²/Σd over all realisations and intervals; NaN without any.
 
     moments: plan.shape + (times, WIDTH), with growth ℓ over the time d in an interval. Source of the error:
-    ℓ − λd are increments of a martingale, so that their squares add up, whenever a tangent is let go of.
+    ℓ − λd are increments of a martingale, so that their squares add up, whenever a tangent is let go of
+    (with a constant bias nearly so, docs/numerics.md).
 
     With constant bias the law of a token is stationary only after a while: intervals that begin before
     10/(n−1) are left out if there are later ones; and the slow motion of a token against the bias, which

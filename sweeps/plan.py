@@ -28,6 +28,7 @@ from rqf_engine.layers import layer_schedule
 from rqf_engine.model import Initial, Model
 from rqf_engine.moments import WIDTH
 from rqf_engine.schedule import check_step
+from rqf_engine.steps import check_frame_step
 from sweeps.errors import Problem, SpecError, TooLarge, show
 from sweeps.spec import EXTRA_AXES, Precision, SweepSpec, canonical_json
 from sweeps.speed import Speed
@@ -249,4 +250,6 @@ def _scheme(spec: SweepSpec, model: Model, times: Sequence[float]) -> tuple[Inte
     check_step(times, step)
     if integrator == "layers":
         layer_schedule(times, step)
+    elif integrator == "frame":
+        check_frame_step(step)
     return integrator, step

@@ -21,6 +21,8 @@ from rqf_engine.flows.boost import LARGEST_COTANGENT
 from rqf_engine.jit import inlined, kernel
 from rqf_engine.lanes import Lane, Rows, givens, rotate
 
+#: Tokens are opposite beyond this cotangent: those that start so stay so, whatever the attention.
+_OPPOSITE = 1e50
 #: e^x for x below −_LARGEST_EXPONENT counts as nothing beside a token's weight 1 for itself.
 _LARGEST_EXPONENT = 700.0
 
@@ -37,11 +39,13 @@ def _other_weight(cotangent: float, temperature: float) -> float:
 
 @inlined
 def _pulled(cotangent: float, shift: float) -> float:
-    """Sinh(asinh(cotangent) + shift), for 0 ≤ shift."""
-    up = exp(min(shift, 350.0))
-    sinh, cosh = 0.5 * (up - 1.0 / up), 0.5 * (up + 1.0 / up)
-    moved: float = cotangent * cosh + math.sqrt(1.0 + cotangent * cotangent) * sinh
-    return moved
+    """Sinh(asinh(cotangent) + shift), for 0 ≤ shift, without cancellation."""
+    up = exp(min(shift, 300.0))
+    longer = abs(cotangent) + math.sqrt(1.0 + cotangent * cotangent)
+    product, quotient = longer * up, longer / up
+    toward: float = 0.5 * (product - 1.0 / product)
+    away: float = 0.5 * (1.0 / quotient - quotient)
+    return toward if cotangent > 0.0 else away
 
 
 @kernel
@@ -51,7 +55,8 @@ def attention_pair(cotangent: Lane, strength: float, temperature: float) -> None
         v = cotangent[r]
         middle = _pulled(v, strength * _other_weight(v, temperature))
         moved = _pulled(v, 2.0 * strength * _other_weight(middle, temperature))
-        cotangent[r] = min(moved, LARGEST_COTANGENT)
+        moved = clip(moved, -LARGEST_COTANGENT, LARGEST_COTANGENT)
+        cotangent[r] = moved if v > -_OPPOSITE else v
 
 
 @kernel

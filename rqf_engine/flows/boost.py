@@ -10,7 +10,7 @@ exact mean E cosh R = e^{ns/2} and the exact E R² up to O(s³); the plain Gauss
 off by n(n−1)s²/6 in E R².
 
 Order: weak order 2. Var cosh R / (E cosh R)² is ns²/2 + O(ns³), exact is ns²/2 · (1 − (n−1)s/3 + …).
-Limits: ns must be small, s ≤ 0.3/(n+6) by steps.py; s = ¼ costs 3·10⁻² in probabilities. R is capped at
+Limits: ns must be small, s ≤ 0.14/(n+6) by steps.py; s = ¼ costs 3·10⁻² in probabilities. R is capped at
 80, where tokens agree beyond double precision.
 
 Under a boost 1 − x·y is divided by D_x D_y, D_x = cosh R + sinh R (x·b̂): Minkowski products of light rays
@@ -56,7 +56,7 @@ def boost_pair(
     the first token. With w = 1 − x·y and p = 1 + x·y both kept, neither nearly parallel nor nearly
     antipodal tokens lose digits.
     """
-    rate = -0.5 * math.expm1(-s)
+    rate = -0.5 * expm1(-min(s, 700.0))
     chi_square(z2, table)
     for r in range(cotangent.size):
         g0 = z0[r]
@@ -159,7 +159,7 @@ def boost_tokens(
     ``work`` (3, lanes), ``direction`` (k+1, lanes), ``shift`` and ``shrink`` (N, lanes) are scratch.
     """
     draw_direction(direction, work[2:3], table, state, normals, cursor)
-    _hyperbolic(work[2], work[0], work[1], -0.5 * math.expm1(-s))
+    _hyperbolic(work[2], work[0], work[1], -0.5 * expm1(-min(s, 700.0)))
     apply_boost(coordinates, direction, work, shift, shrink)
 
 

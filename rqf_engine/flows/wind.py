@@ -10,9 +10,9 @@ noise that shears the tokens (T_ij = 2 S_ij), of variance (1+τ)h/2, A the antis
 exchanges ε with ρ, the other n − k − 1 carry away, dε = −½(n−k−1) ε dt (the generator of the whole is
 ½ Σ L², L the rotations between an axis inside and one outside).
 
-Order: weak order 2 for what leaves the frame (Strang splitting of carrying away, exact, and exchange) and
-weak order 1 for Ω, whose paths within the step are not followed. Limits: hn must be small, as e leaves a
-token at the rate (n−1)/2.
+Order: weak order 1, for Ω, whose paths within the step are not followed, and for the exchange when k ≥ 2,
+one rotation in place of many; carrying away is exact, and split from the exchange by Strang. Limits: hn must
+be small, as e leaves a token at the rate (n−1)/2.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rqf_engine.chi_square import chi_square
+from rqf_engine.elementary import exp, expm1
 from rqf_engine.flows.boost import LARGEST_COTANGENT, LARGEST_RAPIDITY, apply_boost
 from rqf_engine.jit import inlined, kernel
 from rqf_engine.lanes import Lane, Rows, add_product, add_square
@@ -30,6 +31,14 @@ from rqf_engine.lanes import Lane, Rows, add_product, add_square
 #: Normals that a step for a pair consumes, beside those of the matrix noise; one more where τ < 1.
 PAIR_NORMALS = 2
 _SMALLEST = 1e-300
+
+
+@inlined
+def _hyperbolic(rapidity: float) -> tuple[float, float, float]:
+    """(cosh R, sinh R, e^{−R}) for R ≥ 0, capped."""
+    rise = expm1(min(rapidity, LARGEST_RAPIDITY))
+    decay = 1.0 / (1.0 + rise)
+    return 1.0 + 0.5 * rise * rise * decay, 0.5 * (rise + rise * decay), decay
 
 
 @inlined
@@ -49,8 +58,7 @@ def wind_pair(cotangent: Lane, along: Lane, across: Lane, dilation: Lane, rapidi
     along, across: components of e along the first token and, in the tokens' plane, orthogonal to it.
     dilation is multiplied by the factor by which the boost shortens vectors tangent at the first token.
     """
-    rapidity = min(rapidity, LARGEST_RAPIDITY)
-    cosh, sinh, decay = math.cosh(rapidity), math.sinh(rapidity), math.exp(-rapidity)
+    cosh, sinh, decay = _hyperbolic(rapidity)
     for r in range(cotangent.size):
         sine, w, p = _pair_geometry(cotangent[r])
         a, b = along[r], across[r]
@@ -115,7 +123,7 @@ def start_compass_pair(
 @kernel
 def exchange_pair(along: Lane, across: Lane, z0: Lane, z1: Lane, h: float, outside: int) -> None:
     """The same as ``exchange`` for two tokens; ρ follows from the length one."""
-    kept = math.exp(-0.25 * max(outside - 1, 0) * h)
+    kept = exp(-min(0.25 * max(outside - 1, 0) * h, 700.0))
     root_h = math.sqrt(h) if outside > 0 else 0.0
     for r in range(along.size):
         a, b = along[r], across[r]
@@ -133,7 +141,7 @@ def exchange_pair(along: Lane, across: Lane, z0: Lane, z1: Lane, h: float, outsi
 
 
 @kernel
-def exchange(compass: Rows, z: Rows, h: float, outside: int, gain: Lane, length: Lane) -> None:
+def exchange(compass: Rows, z: Rows, h: float, outside: int, gain: Rows, length: Rows) -> None:
     """Turn the frame against the ``outside`` = n − k dimensions that it does not span, for a time h.
 
     compass (k+1, lanes): unit vector e, its last entry ρ. z (k, lanes): standard normals. ``gain`` and
@@ -141,7 +149,7 @@ def exchange(compass: Rows, z: Rows, h: float, outside: int, gain: Lane, length:
     """
     rank = compass.shape[0] - 1
     lanes = compass.shape[1]
-    kept = math.exp(-0.25 * (outside - 1) * h)
+    kept = exp(-min(0.25 * (outside - 1) * h, 700.0))
     _carry_away(compass, kept, length)
     length[:] = 0.0
     gain[:] = 0.0
@@ -206,7 +214,7 @@ def wind_tokens(
     compass (k+1, lanes): e in the frame, turned with it. ``work`` (2, lanes), ``shift`` and ``shrink``
     (N, lanes) are scratch; afterwards ``shrink`` is how the boost scaled tangent vectors at each token.
     """
-    rapidity = min(rapidity, LARGEST_RAPIDITY)
-    work[0, :] = math.cosh(rapidity)
-    work[1, :] = math.sinh(rapidity)
+    cosh, sinh, _ = _hyperbolic(rapidity)
+    work[0, :] = cosh
+    work[1, :] = sinh
     apply_boost(coordinates, compass, work, shift, shrink)
