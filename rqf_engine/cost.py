@@ -58,12 +58,13 @@ def _merged_by(model: Model) -> float:
     """When the slowest pair of a chunk has merged: ln θ falls at the rate |λ| with variance 4t."""
     rate = -lyapunov_exponent(model)
     pairs_merged = (_root(rate, 2 * _LAG, _MERGED)) ** 2
-    # A lifetime of order 1/γ is for weak bias; strong bias takes its own time, of order 1/γ².
+    # A lifetime of order 1/(γ√n) is for weak bias; strong bias takes its own time, of order 1/(γ²n).
     noise = model.bias**2 if model.bias_kind == "noise" else effective_noise(model)
     lifetime = metastable_lifetime(model.dimension, math.sqrt(noise))
     if not math.isfinite(lifetime):
         return pairs_merged
-    return max(pairs_merged, _LOG_LANES * lifetime / (1.0 + noise * lifetime))
+    strong = 0.25 * noise * (model.dimension - 1) * lifetime
+    return max(pairs_merged, _LOG_LANES * lifetime / (1.0 + strong))
 
 
 def _root(a: float, b: float, c: float) -> float:

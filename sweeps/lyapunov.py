@@ -22,8 +22,8 @@ def measured_exponent(plan: Plan, moments: NDArray[np.float64]) -> tuple[FloatAr
     (with a constant bias nearly so, docs/numerics.md).
 
     With constant bias the law of a token is stationary only after a while: intervals that begin before
-    10/(n−1) are left out if there are later ones; and the slow motion of a token against the bias, which
-    correlates its intervals, adds to the variance some percent that the error does not know.
+    10/(n−1) are left out, and without later ones there is no estimate; and the slow motion of a token against
+    the bias, which correlates its intervals, adds to the variance some percent that the error does not know.
     """
     column = {name: moments[..., COLUMNS.index(name)] for name in COLUMNS}
     rows = _rows(plan, column["duration"])
@@ -43,10 +43,8 @@ def _rows(plan: Plan, duration: FloatArray) -> NDArray[np.bool_]:
     """Which record times count, shape of ``duration``, plan.shape + (times,)."""
     start = np.array([0.0, *plan.times[:-1]])
     settled = np.array([_settled_at(cell.model) for cell in plan.cells]).reshape(plan.shape)
-    followed = duration > 0
-    late = followed & (start >= settled[..., None])
-    return np.where(late.any(axis=-1, keepdims=True), late, followed)
+    return np.asarray((duration > 0) & (start >= settled[..., None]))
 
 
 def _settled_at(model: Model) -> float:
-    return _SETTLING / (model.dimension - 1) if model.bias_kind == "constant" else 0.0
+    return _SETTLING / (model.dimension - 1) if model.bias_kind == "constant" and model.bias > 0 else 0.0
