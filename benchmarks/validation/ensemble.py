@@ -85,7 +85,9 @@ class Sample:
         estimate = _of_batches(np.array([batch.column(column) / batch.column("count") for batch in batches]))
         if quantity in ("p_one", "p_two"):
             count = self.total.column("count")
-            return Estimate(estimate.value, np.sqrt(estimate.value * (1.0 - estimate.value) / count))
+            # One success and one failure more: what was never seen is not known to be impossible.
+            share = (count * estimate.value + 1.0) / (count + 2.0)
+            return Estimate(estimate.value, np.sqrt(share * (1.0 - share) / count))
         return estimate
 
 

@@ -11,8 +11,8 @@ from scipy.special import kolmogorov
 from benchmarks.validation.ensemble import Array, Ensemble, Sample
 from rqf_engine.model import Initial, Model
 
-#: Realisations of each scheme: distances from 1.36 √(2/10⁵) = 0.006 on are significant.
-REALIZATIONS = 100_000
+#: Realisations of each scheme: distances from 1.36 √(2/50 000) = 0.0086 on are significant.
+REALIZATIONS = 50_000
 #: The ambient step times the model's rates: its weak error, of second order, is then below 10⁻³.
 _AMBIENT_SHARE = 0.1
 
