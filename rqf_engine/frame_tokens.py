@@ -313,14 +313,17 @@ def _advance(
 ) -> int:
     """What is due before step ``step`` of ``steps``, then its noise unless it is the last; the new rank."""
     biased = dynamics.noise > 0.0 or dynamics.wind > 0.0
-    pull = dynamics.attention * h * attention_share(step, steps) * (0.5 if biased else 1.0)
+    pull = dynamics.attention * h * attention_share(step, steps)
+    # Half of the bias before the attention and half after it: for many tokens the attention is dearer.
+    share = h * bias_share(step, steps) * (0.5 if pull > 0.0 else 1.0)
+    if biased:
+        rank = _bias(coordinates, rank, dynamics, share, tables, stream, s)
+        _lengthen(growth, s.shrink[0])
     if pull > 0.0:
         _attend(coordinates[:rank], pull, dynamics.temperature, s)
-    if biased:
-        rank = _bias(coordinates, rank, dynamics, h * bias_share(step, steps), tables, stream, s)
-        _lengthen(growth, s.shrink[0])
     if pull > 0.0 and biased:
-        _attend(coordinates[:rank], pull, dynamics.temperature, s)
+        rank = _bias(coordinates, rank, dynamics, share, tables, stream, s)
+        _lengthen(growth, s.shrink[0])
     if step < steps:
         _noise(coordinates[:rank], dynamics, h, step % 2 == 1, stream, s)
         _shear(growth, s.work[0], s.work[1])
