@@ -7,8 +7,9 @@ attention before, between and after them. Half steps of one ingredient that meet
 Bias is shared out by Simpson's rule, 1/3, 4/3, 2/3, …, 4/3, 1/3 of a step's. For nearly antipodal tokens,
 whose distance obeys a linear equation, the bias' effect is an integral over the path of the matrix noise:
 Strang splitting (½, 1, …, 1, ½) is its trapezoidal rule, and loses up to 3·10⁻³ of p_two where this loses
-10⁻⁴, at the same cost. Attention, whose effect on them is of higher order, is shared out by Strang's rule.
-Where both meet, half of one comes before the other and half after it: every boundary is symmetric. Weak order 2, with a constant bias 1.
+10⁻⁴, at the same cost. Attention, whose effect on them is of higher order, is shared out by
+Strang's rule. Where both meet, half of one comes before the other and half after it: every boundary is
+symmetric. Weak order 2, with a constant bias 1.
 
 Work is done in chunks of realisations that fit the processor's cache. A chunk whose tokens have all merged
 to 10⁻¹² stops early: they part again with probability below 10⁻⁹.
