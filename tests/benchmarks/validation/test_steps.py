@@ -44,7 +44,8 @@ def _pair(dimension: int, bias: float, overlap: float, attention: float = 0.0) -
     return Model(dimension, 2, bias, attention_strength=attention, initial=initial)
 
 
-#: Large errors, and the quantity whose slope is then well known: the one that has most of the error.
+#: Large errors, and a quantity picked after measuring, for a slope that is well known and above 3/2. Not all
+#: are: at such steps R1 under matrix noise has 1.0 to 1.5, p_one under attention 0.7, R2 with "both" 1.5.
 _LARGE = (
     ("p_one", OrderCase("matrix noise", _pair(3, 0.0, -0.9), 0.8, (0.4, 0.2, 0.1), 4_000_000)),
     ("R2", OrderCase("bias", _pair(8, 3.0, -0.5), 0.096, (0.012, 0.006, 0.003), 1_000_000)),
