@@ -22,7 +22,15 @@ from pydantic import (
 )
 
 from rqf_engine import NUMERICS_VERSION
-from rqf_engine.model import MAX_AMBIENT_DIMENSION, MAX_BIAS, MAX_DIMENSION, MAX_TOKENS
+from rqf_engine.model import (
+    MAX_AMBIENT_DIMENSION,
+    MAX_ATTENTION,
+    MAX_BIAS,
+    MAX_DIMENSION,
+    MAX_TEMPERATURE,
+    MAX_TOKENS,
+    MIN_TEMPERATURE,
+)
 from sweeps.axis import Range, expand_floats, expand_integers, expand_words
 from sweeps.document import name as field_name
 from sweeps.document import read_json, read_yaml
@@ -45,8 +53,8 @@ _TAKES = {
     "times": f"numbers {MIN_TIME:g}…{MAX_TIME:g}: {_AXIS}",
     "bias_kind": "noise or constant, or a list of both",
     "noise_symmetry": f"numbers in −1 < τ ≤ 1: {_AXIS}",
-    "attention_strength": f"finite numbers ≥ 0: {_AXIS}",
-    "inverse_temperature": f"finite numbers: {_AXIS}",
+    "attention_strength": f"numbers 0…{MAX_ATTENTION:g}: {_AXIS}",
+    "inverse_temperature": f"numbers {MIN_TEMPERATURE:g}…{MAX_TEMPERATURE:g}: {_AXIS}",
 }
 _ACCEPTS: dict[str, Callable[[float], bool]] = {
     "dimension": lambda x: 2 <= x <= MAX_DIMENSION,
@@ -54,8 +62,8 @@ _ACCEPTS: dict[str, Callable[[float], bool]] = {
     "tokens": lambda x: 2 <= x <= MAX_TOKENS,
     "times": lambda x: MIN_TIME <= x <= MAX_TIME,
     "noise_symmetry": lambda x: -1 < x <= 1,
-    "attention_strength": lambda x: x >= 0,
-    "inverse_temperature": math.isfinite,
+    "attention_strength": lambda x: 0 <= x <= MAX_ATTENTION,
+    "inverse_temperature": lambda x: MIN_TEMPERATURE <= x <= MAX_TEMPERATURE,
 }
 
 
