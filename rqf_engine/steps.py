@@ -12,9 +12,9 @@ from rqf_engine.model import Model
 _FRAME_STEP = 0.04
 _FRAME_BIAS = 0.1
 _BIAS_OFFSET = 6
-_FRAME_TURN = 0.2
+_FRAME_TURN = 0.08
 _FRAME_WIND = 0.2
-_FRAME_ATTENTION = 0.15
+_FRAME_ATTENTION = 0.1
 _STEPS_BEFORE_FIRST_RECORD = 4
 _AMBIENT_STEP = 0.03
 _AMBIENT_NOISE = 0.2
@@ -36,9 +36,9 @@ def check_frame_step(step: float) -> None:
 
 
 def frame_step(model: Model, times: Sequence[float]) -> float:
-    """h of the frame scheme: min(0.04, t₁/4, 0.15/α, bias), with t₁ the first record time.
+    """h of the frame scheme: min(0.04, t₁/4, 0.1/α, bias), with t₁ the first record time.
 
-    bias: 0.1/(γ²(n + 6)) with bias noise; 0.2/n and 0.2/γ with a constant bias, whose direction leaves a
+    bias: 0.1/(γ²(n + 6)) with bias noise; 0.08/n and 0.2/γ with a constant bias, whose direction leaves a
     token at the rate (n−1)/2; from n = 2000 on a weak one is taken as noise (dynamics.py).
 
     The matrix noise and the composition need h ≪ 1, whatever n; a step shall not be long against the time
