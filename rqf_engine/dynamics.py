@@ -24,6 +24,9 @@ _AVERAGED_DIMENSION = 2000
 _AVERAGED_BIAS = 0.01
 #: Up to this share of the critical attention, tokens 10⁻¹² from antipodal part with probability < 10⁻⁹.
 _ANTIPODAL_FOR_GOOD = 0.25
+#: Tokens whose angles all have a smaller sine than this have merged; how often the kernels look.
+MERGED_SINE = 1e-12
+STEPS_BETWEEN_CHECKS = 8
 
 
 class Dynamics(NamedTuple):

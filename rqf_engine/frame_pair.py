@@ -8,7 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rqf_engine.chi_square import chi_square, chi_square_table
-from rqf_engine.dynamics import Dynamics, attention_share, bias_share, dynamics_of
+from rqf_engine.dynamics import (
+    MERGED_SINE,
+    STEPS_BETWEEN_CHECKS,
+    Dynamics,
+    attention_share,
+    bias_share,
+    dynamics_of,
+)
 from rqf_engine.elementary import log
 from rqf_engine.flows.attention import attention_pair
 from rqf_engine.flows.boost import PAIR_NORMALS as BOOST_NORMALS
@@ -27,8 +34,6 @@ from rqf_engine.observables import RECORD_ROWS, add_pair, finish_record, record_
 from rqf_engine.schedule import Schedule
 
 _LANES = 256
-_MERGED_SINE = 1e-12
-_STEPS_BETWEEN_CHECKS = 8
 
 
 def simulate_pair(
@@ -94,7 +99,7 @@ def _overlaps(cotangent: Lane, minus: Lane, plus: Lane, finite: NDArray[np.bool_
 def _merged(cotangent: Lane, antipodal_too: bool) -> bool:
     for r in range(cotangent.size):
         v = abs(cotangent[r]) if antipodal_too else cotangent[r]
-        if v < 1.0 / _MERGED_SINE:
+        if v < 1.0 / MERGED_SINE:
             return False
     return True
 
@@ -202,7 +207,7 @@ def _kernel(
     for time in range(counts.size):
         h, taken, last = lengths[time], 0, 0 if merged else counts[time]
         for step in range(counts[time] + 1):
-            if step % _STEPS_BETWEEN_CHECKS == 0:
+            if step % STEPS_BETWEEN_CHECKS == 0:
                 _collect_growth(growth, dilation)
                 if _merged(cotangent, dynamics.stays_antipodal):
                     merged, last = True, step

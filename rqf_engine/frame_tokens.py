@@ -13,7 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rqf_engine.chi_square import chi_square, chi_square_table
-from rqf_engine.dynamics import Dynamics, attention_share, bias_share, dynamics_of
+from rqf_engine.dynamics import (
+    MERGED_SINE,
+    STEPS_BETWEEN_CHECKS,
+    Dynamics,
+    attention_share,
+    bias_share,
+    dynamics_of,
+)
 from rqf_engine.elementary import log
 from rqf_engine.flows.attention import attention_tokens
 from rqf_engine.flows.boost import boost_tokens, draw_direction
@@ -28,8 +35,6 @@ from rqf_engine.moments import Moments
 from rqf_engine.observables import RECORD_ROWS, add_pair, finish_record, record_growth, start_record
 from rqf_engine.schedule import Schedule, graded
 
-_MERGED_SINE = 1e-12
-_STEPS_BETWEEN_CHECKS = 8
 #: Coordinates below this are rounding errors of the others, which are of order one.
 _NEGLIGIBLE = 1e-14
 
@@ -137,7 +142,7 @@ def _merged(coordinates: NDArray[np.float64], antipodal_too: bool, sine: Lane) -
                 sine[r] += coordinates[i, token, r] ** 2
         for r in range(sine.size):
             opposite = coordinates[0, token, r] * coordinates[0, 0, r] < 0.0
-            if not (sine[r] < _MERGED_SINE**2) or (opposite and not antipodal_too):
+            if not (sine[r] < MERGED_SINE**2) or (opposite and not antipodal_too):
                 return False
     return True
 
@@ -363,7 +368,7 @@ def _kernel(
     for interval in range(counts.size):
         last = 0 if merged else counts[interval]
         for step in range(counts[interval] + 1):
-            if step % _STEPS_BETWEEN_CHECKS == 0:
+            if step % STEPS_BETWEEN_CHECKS == 0:
                 rank = _drop_rows(coordinates, rank, s.compass, s.shift[:1])
                 if _merged(coordinates[:rank], dynamics.stays_antipodal, s.work[0]):
                     merged, last = True, step

@@ -44,8 +44,8 @@ def frame_step(model: Model, times: Sequence[float]) -> float:
     The matrix noise and the composition need h ≪ 1, whatever n; a step shall not be long against the time
     that it resolves; and the boost's error grows like (γ²h)² times a power of n. The last limit only binds
     where γ²n > 2: there tokens merge within some 60/(γ²n), after which steps cost nothing. More than two
-    tokens take shorter steps at first (schedule.graded). The errors that were measured with this rule in
-    p_one, p_two, R1 and R2 are below 10⁻³ (docs/validation.md).
+    tokens take shorter steps at first (schedule.graded). docs/validation.md
+    has the errors that were measured with this rule in p_one, p_two, R1 and R2, and what they bound.
     """
     dynamics = dynamics_of(model)
     return min(

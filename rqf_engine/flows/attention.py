@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rqf_engine.elementary import clip, exp, fma
-from rqf_engine.flows.boost import LARGEST_COTANGENT
+from rqf_engine.flows.boost import LARGEST_COTANGENT, pair_geometry
 from rqf_engine.jit import inlined, kernel
 from rqf_engine.lanes import Lane, Rows, givens, rotate
 
@@ -30,9 +30,7 @@ _LARGEST_EXPONENT = 700.0
 @inlined
 def _other_weight(cotangent: float, temperature: float) -> float:
     """Softmax weight of the other token of a pair."""
-    sine = 1.0 / math.sqrt(1.0 + cotangent * cotangent)
-    small = sine * sine / (1.0 + abs(cotangent) * sine)
-    minus = small if cotangent > 0.0 else 2.0 - small
+    _, minus, _ = pair_geometry(cotangent)
     weight: float = 1.0 / (1.0 + exp(min(temperature * minus, _LARGEST_EXPONENT)))
     return weight
 

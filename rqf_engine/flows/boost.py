@@ -40,6 +40,16 @@ LARGEST_COTANGENT = 1e100
 
 
 @inlined
+def pair_geometry(cotangent: float) -> tuple[float, float, float]:
+    """(sin θ, 1 − cos θ, 1 + cos θ) to full precision."""
+    sine = 1.0 / math.sqrt(1.0 + cotangent * cotangent)
+    small = sine * sine / (1.0 + abs(cotangent) * sine)
+    minus = small if cotangent > 0.0 else 2.0 - small
+    plus = 2.0 - small if cotangent > 0.0 else small
+    return sine, minus, plus
+
+
+@inlined
 def _cosh_rapidity_minus_one(squared_length: float, rate: float) -> float:
     value: float = expm1(min(rate * squared_length, LARGEST_RAPIDITY))
     return value

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from rqf_engine.chi_square import chi_square
 from rqf_engine.elementary import exp, expm1
-from rqf_engine.flows.boost import LARGEST_COTANGENT, LARGEST_RAPIDITY, apply_boost
+from rqf_engine.flows.boost import LARGEST_COTANGENT, LARGEST_RAPIDITY, apply_boost, pair_geometry
 from rqf_engine.jit import inlined, kernel
 from rqf_engine.lanes import Lane, Rows, add_product, add_square
 
@@ -41,16 +41,6 @@ def _hyperbolic(rapidity: float) -> tuple[float, float, float]:
     return 1.0 + 0.5 * rise * rise * decay, 0.5 * (rise + rise * decay), decay
 
 
-@inlined
-def _pair_geometry(cotangent: float) -> tuple[float, float, float]:
-    """(sin θ, 1 − cos θ, 1 + cos θ) to full precision."""
-    sine = 1.0 / math.sqrt(1.0 + cotangent * cotangent)
-    small = sine * sine / (1.0 + abs(cotangent) * sine)
-    minus = small if cotangent > 0.0 else 2.0 - small
-    plus = 2.0 - small if cotangent > 0.0 else small
-    return sine, minus, plus
-
-
 @kernel
 def wind_pair(cotangent: Lane, along: Lane, across: Lane, dilation: Lane, rapidity: float) -> None:
     """Advance the cotangent of two tokens' angle by a boost of ``rapidity`` γh ≥ 0 along e.
@@ -60,7 +50,7 @@ def wind_pair(cotangent: Lane, along: Lane, across: Lane, dilation: Lane, rapidi
     """
     cosh, sinh, decay = _hyperbolic(rapidity)
     for r in range(cotangent.size):
-        sine, w, p = _pair_geometry(cotangent[r])
+        sine, w, p = pair_geometry(cotangent[r])
         a, b = along[r], across[r]
         both = a * p + b * sine
         second = both - a
@@ -88,8 +78,8 @@ def follow_pair(before: Lane, after: Lane, along: Lane, across: Lane) -> None:
     before, after: cotangents of the angle before and after the attention.
     """
     for r in range(along.size):
-        sine, minus, _ = _pair_geometry(before[r])
-        sine_new, minus_new, _ = _pair_geometry(after[r])
+        sine, minus, _ = pair_geometry(before[r])
+        sine_new, minus_new, _ = pair_geometry(after[r])
         cosine, cosine_new = 1.0 - minus, 1.0 - minus_new
         lost_sine = sine * cosine_new - cosine * sine_new
         tangent = lost_sine / (1.0 + max(cosine * cosine_new + sine * sine_new, 0.0))
