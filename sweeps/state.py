@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 State = Literal["queued", "running", "paused", "succeeded", "failed", "cancelled"]
-Event = Literal["submit", "start", "pause", "resume", "cancel", "succeed", "fail", "interrupt"]
+Event = Literal[
+    "submit", "start", "pause", "resume", "cancel", "succeed", "fail", "interrupt", "stall", "repair"
+]
 
 STATES: tuple[State, ...] = get_args(State)
 #: States in which a sweep wants to be computed.
@@ -24,6 +26,11 @@ _TRANSITIONS: dict[tuple[State, Event], State] = {
     ("running", "fail"): "failed",
     # The service ended, or lost its cluster: the sweep is computed on as soon as there is one again.
     ("running", "interrupt"): "queued",
+    # Nothing can be stored at present, as when the disk is full: resumed by itself once it can.
+    ("queued", "stall"): "paused",
+    ("running", "stall"): "paused",
+    # What was stored proved damaged and was removed.
+    ("succeeded", "repair"): "queued",
     ("paused", "resume"): "queued",
     ("paused", "cancel"): "cancelled",
     ("failed", "resume"): "queued",
