@@ -64,7 +64,7 @@ def _boundaries(x: FloatArray, k: FloatArray, n: FloatArray, floor: FloatArray) 
     result = np.full((k.shape[0], 3), np.nan)
     with np.errstate(invalid="ignore", divide="ignore"):
         phi = (k / n - floor[:, None]) / (1 - floor[:, None])
-    below, above, bracketed = _bracket(phi)
+    below, above, bracketed = bracket(phi)
     if not bracketed.any():
         return result
     curve = _Curve(x, k[bracketed], n[bracketed], phi[bracketed], floor[bracketed])
@@ -113,10 +113,10 @@ class _Curve:
         return centre[:, None] + found[:, :3], found[:, 3]
 
 
-def _bracket(phi: FloatArray) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.bool_]]:
+def bracket(phi: FloatArray) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.bool_]]:
     """The neighbouring simulated points between which Φ passes ½ for good, and where there are such.
 
-    With noise Φ may pass ½ more than once. The step chosen maximises Σ_{before}(½ − Φ) + Σ_{after}(Φ − ½).
+    phi: (problems, B), NaN where nothing was simulated. With noise Φ may pass ½ more than once. The step chosen maximises Σ_{before}(½ − Φ) + Σ_{after}(Φ − ½).
     """
     simulated = np.isfinite(phi)
     excess = np.where(simulated, phi - 0.5, 0.0)

@@ -139,9 +139,12 @@ class Precision(_Part):
 
 
 class Refinement(_Part):
-    """Dyadic refinements of the bias axis where the boundary crosses."""
+    """Dyadic refinements of the bias axis where the boundary crosses at one of ``times``; None: at any."""
 
     levels: int = Field(ge=1, le=20, description="a whole number 1…20")
+    times: Annotated[tuple[float, ...], _floats("times")] | None = Field(
+        None, description=f"record times of the sweep: {_AXIS}"
+    )
 
 
 def _number_or_object(value: object) -> str:
@@ -202,7 +205,7 @@ class SweepSpec(_Part):
         Annotated[_Count, Tag("<number>")] | Annotated[Precision, Tag("<object>")],
         Discriminator(_number_or_object),
     ] = Field(2000, description=f"a whole number 1…{MAX_REALIZATIONS} or {{min, max, halfwidth}}")
-    refine: Refinement | None = Field(None, description='{"levels": …} or nothing')
+    refine: Refinement | None = Field(None, description='{"levels": …, "times": …} or nothing')
     tolerance: float = Field(0.1, gt=0, lt=math.pi / 2, description="radians in 0 < tolerance < π/2")
     seed: int = Field(0, ge=0, le=MAX_SEED, description="a whole number 0…2^63−1")
 
@@ -223,7 +226,10 @@ class SweepSpec(_Part):
 
         Parsing it again gives a spec with the same canonical form and the same id.
         """
-        return self.model_dump(mode="json", exclude={"name", "labels"})
+        form = self.model_dump(mode="json", exclude={"name", "labels"})
+        if (refine := form["refine"]) and refine["times"] in (None, form["times"]):
+            del refine["times"]
+        return form
 
     @cached_property
     def id(self) -> str:
@@ -262,6 +268,10 @@ def _disagreements(spec: SweepSpec) -> Iterator[Problem]:
     overlap = spec.initial.overlap
     if overlap is not None and overlap < (least := -1 / (max(spec.tokens) - 1)):
         yield Problem("initial.overlap", show(overlap), f"at least −1/(tokens − 1) = {least:.6g}")
+    followed = spec.refine.times if spec.refine is not None else None
+    for time in sorted(set(followed or ()) - set(spec.times))[:10]:
+        nearest = min(spec.times, key=lambda known: abs(known - time))
+        yield Problem("refine.times", show(time), f"record times of the sweep; the nearest is {nearest!r}")
 
 
 def _problems(error: ValidationError) -> Iterator[Problem]:

@@ -69,6 +69,15 @@ def test_the_id_depends_on_the_physics_and_not_on_how_it_is_written(
     assert parse_spec(respelled).id == parse_spec(data).id
 
 
+def test_times_of_refinement_are_physics_unless_they_are_all_the_times() -> None:
+    def refined(**refine: Any) -> SweepSpec:
+        return parse_spec(_BASE | {"bias": [0.1, 1], "times": [5, 20], "refine": {"levels": 3, **refine}})
+
+    assert refined(times=20).id == refined(times=[20.0]).id != refined().id
+    assert refined(times=[20, 5]).canonical() == refined().canonical()
+    assert refined().canonical()["refine"] == {"levels": 3}
+
+
 def test_a_range_is_the_list_it_stands_for() -> None:
     spaced = {"start": 0.1, "stop": 10, "num": 3, "spacing": "log", "include": [0]}
     assert parse_spec(_BASE | {"bias": spaced}).id == parse_spec(_BASE | {"bias": [0, 0.1, 1, 10]}).id
@@ -147,6 +156,8 @@ def test_json_and_yaml_give_the_same_spec() -> None:
         ({"realizations": {"min": 5, "max": 4, "halfwidth": 0.1}}, ["realizations.max"]),
         ({"realizations": {"max": 400}}, ["realizations.halfwidth"]),
         ({"refine": {"levels": 0}}, ["refine.levels"]),
+        ({"refine": {"levels": 1, "times": [1, 3]}}, ["refine.times"]),
+        ({"refine": {"levels": 1, "times": []}}, ["refine.times"]),
         ({"initial": {"kind": "north"}}, ["initial.kind"]),
         ({"initial": {"kind": "equiangular"}}, ["initial.overlap"]),
         ({"initial": {"kind": "uniform", "overlap": 0.5}}, ["initial.overlap"]),
