@@ -116,7 +116,8 @@ class _Curve:
 def bracket(phi: FloatArray) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.bool_]]:
     """The neighbouring simulated points between which Φ passes ½ for good, and where there are such.
 
-    phi: (problems, B), NaN where nothing was simulated. With noise Φ may pass ½ more than once. The step chosen maximises Σ_{before}(½ − Φ) + Σ_{after}(Φ − ½).
+    phi: (problems, B), NaN where nothing was simulated. With noise Φ may pass ½ more than once: the step
+    chosen maximises Σ_{before}(½ − Φ) + Σ_{after}(Φ − ½).
     """
     simulated = np.isfinite(phi)
     excess = np.where(simulated, phi - 0.5, 0.0)
