@@ -29,6 +29,14 @@ class Progress(WireModel):
     realizations: int = Field(description="Realisations simulated so far, over all cells.")
     fraction: float
     eta_seconds: float | None = None
+    cells_failed: int = 0
+
+
+class CellFailure(WireModel):
+    """A cell that was given up: where it stands on the sweep's axes, and why."""
+
+    cell: dict[str, Any]
+    reason: str
 
 
 class Links(WireModel):
@@ -56,6 +64,13 @@ class SweepInfo(WireModel):
     started: datetime | None = None
     finished: datetime | None = None
     error: str | None = None
+    priority: int = 0
+    failures: list[CellFailure] = Field(
+        default_factory=list, description="The first of them; `progress.cells_failed` counts all."
+    )
+    machines: dict[str, float] = Field(
+        default_factory=dict, description="Cpu-seconds in the kernels by type of machine."
+    )
     spec: dict[str, Any]
     links: Links
 

@@ -5,6 +5,7 @@ The methods, called from any thread, only change ledger and store and wake the r
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import xarray as xr
 
-from sweeps.errors import SweepsError
+from sweeps.errors import SweepsError, UnknownSweep
 from sweeps.job import lay_out
 from sweeps.ledger import Ledger
 from sweeps.options import Options
@@ -36,6 +37,7 @@ class Coordinator:
         self._store = Store(root)
         self._running: tuple[Ledger, Reconciler] | None = None
         self._opened = ExitStack()
+        self._submitting = threading.Lock()
 
     def start(self) -> None:
         """Claim the data directory and begin. Raises StoreInUse, LedgerLost, OSError."""
@@ -55,19 +57,38 @@ class Coordinator:
         self._opened.close()
 
     def submit(self, spec: SweepSpec) -> tuple[SweepStatus, bool]:
-        """Enter a sweep, or find the one with the same physics; True if it is new. Raises SpecError."""
+        """Enter a sweep, or find the one with the same physics; True if it is new. Raises SpecError.
+
+        A priority that the spec names becomes the sweep's; one that failed or was cancelled is taken up.
+        """
+        # One at a time: of many who want the same, the first alone has to plan it.
+        with self._submitting:
+            created = not self._take_up(spec) and self._enter(spec)
+        self._reconciler.wake()
+        return self.status(spec.id), created
+
+    def _take_up(self, spec: SweepSpec) -> bool:
+        """Whether the sweep is known; if so it is wanted again."""
+        with self._reconciler.guard:
+            try:
+                status = self._ledger.get(spec.id)
+            except UnknownSweep:
+                return False
+            if "priority" in spec.model_fields_set and spec.priority != status.priority:
+                self._ledger.set_priority(spec.id, spec.priority)
+            if status.state in ("failed", "cancelled"):
+                self._ledger.apply(spec.id, "submit")
+            return True
+
+    def _enter(self, spec: SweepSpec) -> bool:
         plan = self._plan(spec)
         estimate = plan.estimate()
         progress = Progress(blocks_total=estimate.blocks, cells_total=estimate.cells)
         with self._reconciler.guard:
-            created = self._ledger.add(spec.id, spec.name, spec.labels, spec.canonical(), progress)
-            if created:
-                self._store.spare(spec.id)
-                lay_out(self._store, spec, plan, self._ledger.get(spec.id))
-            elif self._ledger.get(spec.id).state in ("failed", "cancelled"):
-                self._ledger.apply(spec.id, "submit")
-        self._reconciler.wake()
-        return self.status(spec.id), created
+            self._ledger.add(spec.id, spec.name, spec.labels, spec.canonical(), progress, spec.priority)
+            self._store.spare(spec.id)
+            lay_out(self._store, spec, plan, self._ledger.get(spec.id))
+        return True
 
     def estimate(self, spec: SweepSpec) -> PlanEstimate:
         """What a sweep would take; nothing is stored. Raises SpecError."""

@@ -7,6 +7,7 @@ SweepsError
 ├── Conflict         the sweep's state forbids the action
 ├── StoreInUse       another process owns the store
 ├── LedgerLost       the database does not answer
+├── LedgerTooNew     a newer version of this program made the database's tables
 ├── ClusterLost      the Dask cluster does not answer
 ├── SweepFailed      a sweep run here did not succeed
 ├── OutputExists     the file to write is there already
@@ -83,6 +84,17 @@ class StoreInUse(SweepsError):
 
 class LedgerLost(SweepsError):
     """The database does not answer."""
+
+
+class LedgerTooNew(SweepsError):
+    """The tables have a ``revision`` that this version does not know."""
+
+    def __init__(self, revision: str) -> None:
+        super().__init__(
+            f"the ledger has revision {show(revision)}, made by a newer version: install that one, "
+            "or set RQF_DATA or RQF_DATABASE"
+        )
+        self.revision = revision
 
 
 class ClusterLost(SweepsError):

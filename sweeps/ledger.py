@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, String, create_engine, event, select, text, update
+from sqlalchemy import JSON, ForeignKey, String, create_engine, event, false, select, text, update
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
 
 from sweeps.errors import Conflict, LedgerLost, Problem, SpecError, UnknownSweep, show
+from sweeps.migrations import upgrade
 from sweeps.state import ACTIVE, FINAL, Event, State, transition
-from sweeps.status import Progress, SweepStatus
+from sweeps.status import CellFailure, Progress, SweepStatus
+
+#: Of the failures of a sweep, and of each one's reason in characters, so many are kept.
+MAX_FAILURES = 100
+MAX_REASON = 500
 
 
-class _Base(DeclarativeBase):
-    type_annotation_map = {dict[str, Any]: JSON}  # noqa: RUF012  # the name and form that SQLAlchemy wants
+class Base(DeclarativeBase):
+    """The tables as they are today; ``sweeps.migrations`` makes them so."""
+
+    type_annotation_map = {  # noqa: RUF012  # the name and form that SQLAlchemy wants
+        dict[str, Any]: JSON,
+        dict[str, float]: JSON,
+        list[dict[str, Any]]: JSON,
+    }
 
 
-class _Sweep(_Base):
+class _Sweep(Base):
     __tablename__ = "sweeps"
 
     #: Order of submission; a clock may jump, this does not.
@@ -35,13 +46,16 @@ class _Sweep(_Base):
     started: Mapped[datetime | None]
     finished: Mapped[datetime | None]
     error: Mapped[str | None]
-    kernel_seconds: Mapped[float]
+    priority: Mapped[int] = mapped_column(server_default="0")
+    machines: Mapped[dict[str, float]] = mapped_column(server_default="{}")
+    stalled: Mapped[bool] = mapped_column(server_default=false())
+    failures: Mapped[list[dict[str, Any]]] = mapped_column(server_default="[]")
     labels: Mapped[list[_Label]] = relationship(
         cascade="all, delete-orphan", passive_deletes=True, lazy="selectin"
     )
 
 
-class _Label(_Base):
+class _Label(Base):
     __tablename__ = "labels"
 
     sweep: Mapped[int] = mapped_column(ForeignKey("sweeps.number", ondelete="CASCADE"), primary_key=True)
@@ -50,17 +64,20 @@ class _Label(_Base):
 
 
 class Ledger:
-    """The sweeps in the database at ``url`` (SQLAlchemy form).
+    """The sweeps in the database at ``url`` (SQLAlchemy form); ``clock`` gives the time in UTC.
 
+    Tables of an earlier version are brought to today's form; raises LedgerTooNew for those of a later one.
     Every method is one transaction, and raises LedgerLost where the database does not answer.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._clock = clock
         with _translated():
             self._engine = create_engine(url)
             if self._engine.dialect.name == "sqlite":
                 event.listen(self._engine, "connect", _tune_sqlite)
-            _Base.metadata.create_all(self._engine)
+            with self._engine.begin() as connection:
+                upgrade(connection)
 
     def close(self) -> None:
         """Close the connections."""
@@ -72,17 +89,26 @@ class Ledger:
             session.execute(text("SELECT 1"))
 
     def add(
-        self, id: str, name: str, labels: dict[str, str], spec: dict[str, Any], progress: Progress
+        self,
+        id: str,
+        name: str,
+        labels: Mapping[str, str],
+        spec: Mapping[str, Any],
+        progress: Progress,
+        priority: int = 0,
     ) -> bool:
         """Enter a sweep as queued; False if its id is there already."""
         sweep = _Sweep(
             id=id,
             name=name,
-            spec=spec,
+            spec=dict(spec),
             state="queued",
             progress=asdict(progress),
-            created=_now(),
-            kernel_seconds=0.0,
+            created=self._now(),
+            priority=priority,
+            machines={},
+            stalled=False,
+            failures=[],
             labels=[_Label(key=key, value=value) for key, value in labels.items()],
         )
         try:
@@ -114,9 +140,15 @@ class Ledger:
             following = str(page[-1].number) if len(rows) > limit else None
             return [_status(row) for row in page], following
 
-    def active(self) -> Sequence[str]:
-        """Ids of the sweeps that want to be computed, oldest first."""
-        query = select(_Sweep.id).where(_Sweep.state.in_(ACTIVE)).order_by(_Sweep.number)
+    def active(self) -> dict[str, int]:
+        """The sweeps that want to be computed, oldest first: their priority by their id."""
+        query = select(_Sweep.id, _Sweep.priority).where(_Sweep.state.in_(ACTIVE)).order_by(_Sweep.number)
+        with self._transaction() as session:
+            return dict(session.execute(query).all())
+
+    def stalled(self) -> Sequence[str]:
+        """Ids of the sweeps that the service itself has paused and shall itself resume, oldest first."""
+        query = select(_Sweep.id).where(_Sweep.stalled).order_by(_Sweep.number)
         with self._transaction() as session:
             return session.scalars(query).all()
 
@@ -130,32 +162,55 @@ class Ledger:
     def apply(self, id: str, event: Event, error: str | None = None) -> SweepStatus:
         """Move a sweep to the state that follows. Raises UnknownSweep; Conflict where none does."""
         with self._transaction() as session:
-            # A write that changes nothing: it takes the row's lock, in every database, before the state is
-            # read. Otherwise of two changes at once the second would overwrite the first.
-            session.execute(update(_Sweep).where(_Sweep.id == id).values(state=_Sweep.state))
-            sweep = _find(session, id)
+            sweep = _locked(session, id)
             state = transition(sweep.state, event)
             if state is None:
                 raise Conflict(id, sweep.state, event)
+            if sweep.state in FINAL:  # taken up again: what had failed is tried again
+                sweep.failures = []
+                sweep.progress = sweep.progress | {"cells_failed": 0}
             sweep.state = state
             sweep.error = error
+            sweep.stalled = event == "stall"
+            # A clock may be put back: no sweep ends before it has begun.
+            now = max(self._now(), sweep.started or sweep.created)
             if state == "running" and sweep.started is None:
-                sweep.started = _now()
-            sweep.finished = _now() if state in FINAL else None
+                sweep.started = now
+            sweep.finished = now if state in FINAL else None
             return _status(sweep)
 
-    def record(self, id: str, progress: Progress, kernel_seconds: float) -> float:
-        """Note how far a sweep is, add to its cpu-seconds and return their sum. Raises UnknownSweep."""
+    def record(
+        self,
+        id: str,
+        progress: Progress,
+        machines: Mapping[str, float],
+        failures: Sequence[CellFailure] | None = None,
+    ) -> dict[str, float]:
+        """Note how far a sweep is, and add to the cpu-seconds of each type of machine; returns their sums.
+
+        ``failures``: all there are so far; the first are kept, None leaves them. Raises UnknownSweep.
+        """
         with self._transaction() as session:
-            sweep = _find(session, id)
+            sweep = _locked(session, id)
             sweep.progress = asdict(progress)
-            sweep.kernel_seconds += kernel_seconds
-            return sweep.kernel_seconds
+            sums = {name: sweep.machines.get(name, 0.0) + spent for name, spent in machines.items()}
+            sweep.machines = sweep.machines | sums
+            if failures is not None:
+                sweep.failures = [_bounded(failure) for failure in failures[:MAX_FAILURES]]
+            return sweep.machines
+
+    def set_priority(self, id: str, priority: int) -> None:
+        """Change a sweep's priority. Raises UnknownSweep."""
+        with self._transaction() as session:
+            _locked(session, id).priority = priority
 
     def remove(self, id: str) -> None:
         """Strike a sweep out. Raises UnknownSweep."""
         with self._transaction() as session:
             session.delete(_find(session, id))
+
+    def _now(self) -> datetime:
+        return self._clock().astimezone(UTC).replace(tzinfo=None)
 
     @contextmanager
     def _transaction(self) -> Iterator[Session]:
@@ -188,6 +243,17 @@ def _find(session: Session, id: str) -> _Sweep:
     return sweep
 
 
+def _locked(session: Session, id: str) -> _Sweep:
+    # A write that changes nothing: it takes the row's lock, in every database, before the row is read.
+    # Otherwise of two changes at once the second would overwrite the first.
+    session.execute(update(_Sweep).where(_Sweep.id == id).values(state=_Sweep.state))
+    return _find(session, id)
+
+
+def _bounded(failure: CellFailure) -> dict[str, Any]:
+    return {"cell": failure.cell, "reason": failure.reason[:MAX_REASON]}
+
+
 def _status(sweep: _Sweep) -> SweepStatus:
     return SweepStatus(
         id=sweep.id,
@@ -200,11 +266,10 @@ def _status(sweep: _Sweep) -> SweepStatus:
         finished=None if sweep.finished is None else _utc(sweep.finished),
         error=sweep.error,
         spec=sweep.spec,
+        priority=sweep.priority,
+        machines=sweep.machines,
+        failures=tuple(CellFailure(**failure) for failure in sweep.failures),
     )
-
-
-def _now() -> datetime:
-    return datetime.now(UTC).replace(tzinfo=None)
 
 
 def _utc(time: datetime) -> datetime:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import logging
 import math
+import platform
 import queue
 import secrets
 import sys
@@ -254,15 +255,15 @@ class Reconciler:
 
     def _finish(self, job: Job) -> None:
         seconds = self._note(job)
-        job.publish(completed(self._ledger.get(job.id), seconds))
+        job.publish(completed(self._ledger.get(job.id)))
         if self._move(job.id, "succeed"):
             self._forget(job.id)
             log.info("sweep %s has succeeded after %.1f cpu-seconds in the kernels", job.id, seconds)
 
     def _note(self, job: Job) -> float:
-        seconds = self._ledger.record(job.id, job.progress(), job.kernel_seconds)
+        machines = self._ledger.record(job.id, job.progress(), {platform.machine(): job.kernel_seconds})
         job.kernel_seconds = 0.0
-        return seconds
+        return sum(machines.values())
 
     def _bury(self) -> None:
         """Remove the data of deleted sweeps, once no task can write any more of them."""

@@ -44,6 +44,7 @@ MAX_REALIZATIONS = 10**9
 #: Times beyond these are slips: a layer's variance is many orders of magnitude away from both ends.
 MIN_TIME, MAX_TIME = 1e-9, 1e9
 MAX_SEED = 2**63 - 1
+MAX_PRIORITY = 100
 
 _AXIS = "a number, a list of numbers, or {start, stop, num, spacing, include}"
 _TAKES = {
@@ -174,6 +175,12 @@ class SweepSpec(_Part):
         Annotated[_Text, Field(min_length=1, max_length=60, pattern="^[^:]*$")],
         Annotated[_Text, Field(max_length=200)],
     ] = Field({}, max_length=50, description="at most 50 pairs of short printable text, no ':' in a key")
+    priority: int = Field(
+        0,
+        ge=-MAX_PRIORITY,
+        le=MAX_PRIORITY,
+        description=f"a whole number −{MAX_PRIORITY}…{MAX_PRIORITY}: higher goes first",
+    )
     dimension: Annotated[tuple[int, ...], _integers("dimension")] = Field(description=_TAKES["dimension"])
     bias: Annotated[tuple[float, ...], _floats("bias")] = Field(description=_TAKES["bias"])
     tokens: Annotated[tuple[int, ...], _integers("tokens")] = Field(description=_TAKES["tokens"])
@@ -222,11 +229,11 @@ class SweepSpec(_Part):
         return extras | {axis: getattr(self, axis) for axis in ALWAYS_AXES}
 
     def canonical(self) -> dict[str, Any]:
-        """The physics in one spelling: defaults filled in, axes expanded to lists, no name, no labels.
+        """The physics in one spelling: defaults filled in, axes expanded to lists, no name, labels, priority.
 
         Parsing it again gives a spec with the same canonical form and the same id.
         """
-        form = self.model_dump(mode="json", exclude={"name", "labels"})
+        form = self.model_dump(mode="json", exclude={"name", "labels", "priority"})
         if (refine := form["refine"]) and refine["times"] in (None, form["times"]):
             del refine["times"]
         return form

@@ -20,11 +20,24 @@ class Progress:
     realizations: int = 0
     fraction: float = 0.0
     eta_seconds: float | None = None
+    cells_failed: int = 0
+
+
+@dataclass(frozen=True)
+class CellFailure:
+    """A cell that was given up: where it stands on the sweep's axes, and why."""
+
+    cell: dict[str, Any]
+    reason: str
 
 
 @dataclass(frozen=True)
 class SweepStatus:
-    """A sweep as users see it; times are UTC."""
+    """A sweep as users see it; times are UTC.
+
+    ``machines``: cpu-seconds in the kernels by type of machine. ``failures``: the first of them;
+    ``progress.cells_failed`` counts them all.
+    """
 
     id: str
     name: str
@@ -36,6 +49,9 @@ class SweepStatus:
     finished: datetime | None
     error: str | None
     spec: dict[str, Any] = field(repr=False)
+    priority: int = 0
+    machines: dict[str, float] = field(default_factory=dict)
+    failures: tuple[CellFailure, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -25,11 +25,11 @@ def test_answer_has_what_the_interface_promises(
     answer = http.get(f"/v1/sweeps/{sweep.id}").json()
     assert set(answer) == {
         "id", "name", "labels", "state", "progress", "created", "started", "finished", "error", "spec",
-        "links",
+        "links", "priority", "failures", "machines",
     }  # fmt: skip
     assert set(answer["progress"]) == {
         "blocks_done", "blocks_total", "cells_done", "cells_total", "realizations", "fraction",
-        "eta_seconds",
+        "eta_seconds", "cells_failed",
     }  # fmt: skip
     assert set(answer["links"]) == {"self", "events", "zarr", "data", "plot", "dashboard"}
     assert (answer["name"], answer["labels"]) == (small_spec["name"], small_spec["labels"])

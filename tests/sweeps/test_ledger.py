@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from sweeps.errors import Conflict, LedgerLost, SpecError, UnknownSweep
-from sweeps.ledger import Ledger
-from sweeps.status import Progress, SweepStatus
+from sweeps.ledger import MAX_FAILURES, MAX_REASON, Ledger
+from sweeps.status import CellFailure, Progress, SweepStatus
 
 SPEC = {"dimension": [3], "seed": 2**63 - 1, "bias": [0.1, 1e-300]}
 
@@ -68,6 +68,9 @@ def test_what_is_entered_is_told(ledger: Ledger) -> None:
         finished=None,
         error=None,
         spec=SPEC,
+        priority=0,
+        machines={},
+        failures=(),
     )
 
 
@@ -186,15 +189,85 @@ def test_active_ones_are_those_that_want_to_be_computed(ledger: Ledger) -> None:
     ledger.apply("paused", "pause")
     ledger.apply("cancelled", "cancel")
     ledger.apply("failed", "fail", "why")
-    assert ledger.active() == ["queued", "running"]
+    assert list(ledger.active()) == ["queued", "running"]
 
 
-def test_cost_adds_up_and_progress_is_kept(ledger: Ledger) -> None:
+def test_cost_adds_up_by_machine_and_progress_is_kept(ledger: Ledger) -> None:
     _add(ledger, "a")
-    progress = Progress(3, 7, 1, 3, 300, 0.4, 12.5)
-    assert ledger.record("a", progress, 1.5) == 1.5
-    assert ledger.record("a", progress, 0.25) == 1.75
+    progress = Progress(3, 7, 1, 3, 300, 0.4, 12.5, 1)
+    assert ledger.record("a", progress, {"small": 1.5}) == {"small": 1.5}
+    assert ledger.record("a", progress, {"large": 2.0}) == {"small": 1.5, "large": 2.0}
+    assert ledger.record("a", progress, {"small": 0.25}) == {"small": 1.75, "large": 2.0}
+    assert ledger.record("a", progress, {}) == {"small": 1.75, "large": 2.0}
     assert ledger.get("a").progress == progress
+    assert ledger.get("a").machines == {"small": 1.75, "large": 2.0}
+
+
+def test_concurrent_costs_all_count(ledger: Ledger) -> None:
+    _add(ledger, "a")
+    _at_once(8, lambda _: ledger.record("a", Progress(), {"m": 1.0}))
+    assert ledger.get("a").machines == {"m": 8.0}
+
+
+def test_failures_are_kept_until_they_are_tried_again(ledger: Ledger) -> None:
+    _add(ledger, "a")
+    ledger.apply("a", "start")
+    failures = [CellFailure({"dimension": 3, "bias": 0.1}, f"reason {i}") for i in range(3)]
+    ledger.record("a", Progress(cells_failed=3), {}, failures)
+    ledger.record("a", Progress(cells_failed=3), {})
+    status = ledger.apply("a", "fail", "3 cells failed")
+    assert (status.failures, status.progress.cells_failed) == (tuple(failures), 3)
+    status = ledger.apply("a", "resume")
+    assert (status.failures, status.progress.cells_failed) == ((), 0)
+
+
+def test_no_number_of_failures_fills_the_ledger(ledger: Ledger) -> None:
+    _add(ledger, "a")
+    ledger.record("a", Progress(), {}, [CellFailure({"bias": float(i)}, "x" * 10**5) for i in range(1000)])
+    failures = ledger.get("a").failures
+    assert [failure.cell["bias"] for failure in failures] == list(range(MAX_FAILURES))
+    assert {len(failure.reason) for failure in failures} == {MAX_REASON}
+
+
+def test_a_priority_can_be_changed(ledger: Ledger) -> None:
+    ledger.add("a", "", {}, SPEC, Progress(), priority=5)
+    _add(ledger, "b")
+    assert ledger.active() == {"a": 5, "b": 0}
+    ledger.set_priority("a", -7)
+    assert ledger.active() == {"a": -7, "b": 0}
+    assert ledger.get("a").priority == -7
+    with pytest.raises(UnknownSweep):
+        ledger.set_priority("c", 1)
+
+
+def test_the_stalled_are_those_that_nobody_but_the_service_paused(ledger: Ledger) -> None:
+    for id in ("stalled", "paused", "resumed", "cancelled"):
+        _add(ledger, id)
+    ledger.apply("paused", "pause")
+    for id in ("stalled", "resumed", "cancelled"):
+        status = ledger.apply(id, "stall", "disk full")
+        assert (status.state, status.error) == ("paused", "disk full")
+    assert ledger.stalled() == ["stalled", "resumed", "cancelled"]
+    ledger.apply("resumed", "resume")
+    ledger.apply("cancelled", "cancel")
+    assert ledger.stalled() == ["stalled"]
+    assert ledger.get("resumed").error is None
+
+
+def test_a_clock_that_is_put_back_turns_no_life_around(url: str) -> None:
+    now = datetime(2026, 1, 2, tzinfo=UTC)
+    ledger = Ledger(url, clock=lambda: now)
+    _add(ledger, "first")
+    ledger.apply("first", "start")
+    now -= timedelta(days=1)
+    _add(ledger, "second")
+    ended = ledger.apply("first", "succeed")
+    assert ended.started is not None
+    assert ended.finished is not None
+    assert ended.created <= ended.started <= ended.finished
+    assert _pages(ledger, 10) == [["second", "first"]]  # newest first, whatever the clock says
+    assert list(ledger.active()) == ["second"]
+    ledger.close()
 
 
 def test_a_removed_sweep_is_unknown_with_its_labels(ledger: Ledger) -> None:
@@ -205,7 +278,7 @@ def test_a_removed_sweep_is_unknown_with_its_labels(ledger: Ledger) -> None:
         with pytest.raises(UnknownSweep, match="'a'"):
             ask("a")
     with pytest.raises(UnknownSweep):
-        ledger.record("a", Progress(), 0.0)
+        ledger.record("a", Progress(), {})
     assert _add(ledger, "a")
     assert ledger.get("a").labels == {}
 

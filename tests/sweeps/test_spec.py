@@ -62,7 +62,11 @@ def test_the_id_depends_on_the_physics_and_not_on_how_it_is_written(
 ) -> None:
     keys = list(data)
     random.shuffle(keys)
-    respelled = {key: data[key] for key in keys} | {"name": name, "labels": {"k": name}}
+    respelled = {key: data[key] for key in keys} | {
+        "name": name,
+        "labels": {"k": name},
+        "priority": len(name),
+    }
     for axis in _AXIS:
         values = data[axis] if isinstance(data[axis], list) else [data[axis]]
         respelled[axis] = [*reversed(values), values[0]]
@@ -102,6 +106,12 @@ def test_different_physics_has_a_different_id(change: dict[str, Any]) -> None:
     assert spec.id != parse_spec(_BASE).id
     assert len(spec.id) == 12
     assert int(spec.id, 16) >= 0
+
+
+@pytest.mark.parametrize("priority", [-101, 101, 0.5, "high", True, None])
+def test_a_priority_out_of_range_is_refused(priority: object) -> None:
+    (problem,) = _problems({"priority": priority})
+    assert (problem.field, problem.takes) == ("priority", "a whole number −100…100: higher goes first")
 
 
 def test_axes_are_the_four_and_the_lists_in_front(example: dict[str, Any]) -> None:

@@ -1,0 +1,3 @@
+"""Revisions, in order."""
+
+from __future__ import annotations
