@@ -1,0 +1,1 @@
+"""Chaos: processes are killed at random while sweeps run, and nothing of the result may change."""

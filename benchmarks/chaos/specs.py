@@ -1,0 +1,22 @@
+"""The sweeps of a chaos run: they overlap in time and in cells."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_COMMON: dict[str, Any] = {
+    "bias": {"start": 0.01, "stop": 1.0, "num": 6, "spacing": "log"},
+    "tokens": [2, 8],
+    "times": [1.0, 4.0, 10.0],
+    "seed": 4,
+}
+
+
+def specs(kills: int) -> list[dict[str, Any]]:
+    """Specs with some 3 cpu-seconds of work for each of ``kills``."""
+    one = 1_500 * kills
+    return [
+        {**_COMMON, "name": "first", "dimension": [3, 64], "realizations": one},
+        {**_COMMON, "name": "shares half of the first", "dimension": [64, 512], "realizations": one},
+        {**_COMMON, "name": "extends the first", "dimension": 3, "realizations": 2 * one},
+    ]
