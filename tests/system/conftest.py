@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pytest
 import xarray as xr
 
+from benchmarks.chaos.run import differing
 from service.process import ServiceProcess
+from sweeps.local import run_local
+from sweeps.spec import parse_spec
 
 StartService = Callable[..., ServiceProcess]
 
@@ -30,21 +33,27 @@ def start_service(tmp_path: Path) -> Iterator[StartService]:
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data directory of ``service``."""
+    return tmp_path_factory.mktemp("service") / "data"
+
+
+@pytest.fixture(scope="module")
+def service(data: Path) -> Iterator[ServiceProcess]:
     """One service with two workers for a whole module."""
-    home = tmp_path_factory.mktemp("service")
-    with ServiceProcess(home / "data", home / "log", {"RQF_WORKERS": "2"}) as service:
+    with ServiceProcess(data, data.parent / "log", {"RQF_WORKERS": "2"}) as service:
         service.wait_for_workers()
         yield service
 
 
+def run_undisturbed(spec: Mapping[str, Any], directory: Path) -> xr.Dataset:
+    """The result of a spec on one worker, with no service and nothing in its way."""
+    parsed = parse_spec(spec)
+    with xr.open_zarr(run_local(parsed, directory / f"{parsed.id}.zarr", 1, lambda _: None)) as dataset:
+        loaded: xr.Dataset = dataset.load()
+    return loaded
+
+
 def same_bits(first: xr.Dataset, second: xr.Dataset) -> bool:
     """Whether two datasets hold the same variables and coordinates, to the last bit of every number."""
-    if set(first.variables) != set(second.variables):
-        return False
-    for name in first.variables:
-        a, b = first[name].values, second[name].values
-        same = np.array_equal(a, b) if a.dtype.kind in "TUO" else a.tobytes() == b.tobytes()
-        if a.dtype != b.dtype or a.shape != b.shape or not same:
-            return False
-    return True
+    return not differing(first, second)

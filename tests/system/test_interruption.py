@@ -18,9 +18,7 @@ import xarray as xr
 
 from service.client import Sweep
 from service.process import ServiceProcess
-from sweeps.local import run_local
-from sweeps.spec import parse_spec
-from tests.system.conftest import StartService, same_bits
+from tests.system.conftest import StartService, run_undisturbed, same_bits
 
 _SPEC: dict[str, Any] = {
     "dimension": [3, 40],
@@ -35,10 +33,7 @@ _SPEC: dict[str, Any] = {
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> xr.Dataset:
     """The result of the same spec on one worker, with no service and nothing killed."""
-    out = tmp_path_factory.mktemp("undisturbed") / "result.zarr"
-    run_local(parse_spec(_SPEC), out, 1, lambda _: None)
-    result: xr.Dataset = xr.open_zarr(out).load()
-    return result
+    return run_undisturbed(_SPEC, tmp_path_factory.mktemp("undisturbed"))
 
 
 def _wait_for_blocks(sweep: Sweep, count: int) -> int:
