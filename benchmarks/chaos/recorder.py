@@ -36,7 +36,8 @@ def dask_setup(_worker: Worker) -> None:
     """Begin to record; called by Dask when the worker starts."""
     recorder = _Recorder(os.environ[RECORD_VARIABLE])
     tasks.simulate = _noting_tasks(recorder, tasks.simulate)
-    tasks.simulate_block = _noting_blocks(recorder, tasks.simulate_block)
+    blocks = vars(tasks)["simulate_block"]
+    vars(tasks)["simulate_block"] = _noting_blocks(recorder, blocks)
     LocalStore.set = _noting_writes(recorder, LocalStore.set)  # type: ignore[method-assign]
 
 
