@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from rqf_engine.moments import WIDTH, Moments
+from rqf_engine.moments import WIDTH
 from sweeps.attributes import attributes
+from sweeps.blocks import Block, Node, group_into_tasks, missing_blocks, total, used_blocks
+from sweeps.cells import Cell
 from sweeps.overlay import TheoryRequest, TheoryValues, theory_requests
-from sweeps.plan import Block, Cell, Plan, group_into_tasks
+from sweeps.plan import Plan, expected_realizations
 from sweeps.spec import SweepSpec
 from sweeps.status import Progress, SweepStatus
 from sweeps.store import DatasetWriter, Store
@@ -42,7 +44,7 @@ class Task:
 
 def lay_out(store: Store, spec: SweepSpec, plan: Plan, status: SweepStatus) -> None:
     """Note what a sweep stands on, and make the dataset that readers find before anything is simulated."""
-    store.note_blocks(status.id, plan.blocks())
+    store.note_cells(status.id, plan.distinct, theory_requests(plan))
     store.create_dataset(status.id, template(plan, spec, attributes(status)))
 
 
@@ -57,10 +59,12 @@ class Job:
         self._moments = np.zeros((*plan.shape, len(plan.times), WIDTH))
         self._theory: dict[TheoryRequest, TheoryValues] = {}
         self._missing: dict[str, int] = {}
+        self._stored: dict[str, set[Node]] = {}
+        self._realizations_each = expected_realizations(spec)
         self._positions: dict[str, list[tuple[int, ...]]] = {}
         for cell in plan.cells:
             self._positions.setdefault(cell.id, []).append(cell.position)
-        self._estimate = plan.estimate()
+        self._estimate = plan.estimate(self._realizations_each)
         self._blocks_done = self._realizations = 0
         self._seconds_done = 0.0
         self._writer = DatasetWriter(store.dataset_path(self.id))
@@ -72,15 +76,17 @@ class Job:
     def _take_stock(self) -> None:
         absent = []
         for cell in self._plan.distinct:
-            stored: dict[bool, list[Block]] = {True: [], False: []}
-            for block in self._plan.blocks_of(cell):
-                stored[self._store.has_block(block)].append(block)
-            self._missing[cell.id] = len(stored[False])
-            self._count(stored[True])
-            absent += stored[False] or self._load(cell)
+            self._stored[cell.id] = stored = self._store.stored(cell)
+            missing = self._missing_of(cell)
+            self._missing[cell.id] = len(missing)
+            self._count(used_blocks(cell, self._realizations_each, stored))
+            absent += missing or self._load(cell)
         # Theory first: the overlay is then there from the first cell on.
         self._todo.extend(Task(request=request) for request in theory_requests(self._plan))
         self._todo.extend(Task(blocks) for blocks in group_into_tasks(absent, _TASK_SECONDS))
+
+    def _missing_of(self, cell: Cell) -> list[Block]:
+        return missing_blocks(cell, self._realizations_each, self._stored[cell.id], _TASK_SECONDS)
 
     def _count(self, blocks: Iterable[Block], sign: int = 1) -> None:
         for block in blocks:
@@ -89,17 +95,17 @@ class Job:
             self._seconds_done += sign * block.seconds
 
     def _load(self, cell: Cell) -> list[Block]:
-        """Take a cell's moments from the store, in block order; what proves damaged is missing again."""
-        blocks = list(self._plan.blocks_of(cell))
-        found = [self._store.read_block(block) for block in blocks]
-        damaged = [block for block, moments in zip(blocks, found, strict=True) if moments is None]
-        self._count(damaged, sign=-1)
-        self._missing[cell.id] = len(damaged)
-        if not damaged:
-            total = sum((m for m in found if m is not None), Moments.zeros(len(cell.times)))
+        """Take a cell's moments from the store; what proves damaged is missing again."""
+        stored = self._stored[cell.id]
+        self._count(used_blocks(cell, self._realizations_each, stored), sign=-1)
+        moments = total(cell, self._realizations_each, stored, self._store.read_block)
+        self._count(used_blocks(cell, self._realizations_each, stored))
+        missing = self._missing_of(cell)
+        self._missing[cell.id] = len(missing)
+        if moments is not None:
             for position in self._positions[cell.id]:
-                self._moments[position] = total.values
-        return damaged
+                self._moments[position] = moments.values
+        return missing
 
     def next_task(self) -> Task | None:
         """The next task to hand out; None when all are out."""
@@ -117,6 +123,7 @@ class Job:
         again: list[Block] = []
         for block in task.blocks:
             self._missing[block.cell.id] -= 1
+            self._stored[block.cell.id].add((block.start, block.size))
         self._count(task.blocks)
         for cell in {block.cell.id: block.cell for block in task.blocks}.values():
             if self._missing[cell.id] == 0:

@@ -16,8 +16,9 @@ import numpy as np
 from rqf_engine import NUMERICS_VERSION
 from rqf_engine.model import Model
 from rqf_engine.theory import exact_critical_bias, two_point_probabilities
+from sweeps.cells import Cell
 from sweeps.intervals import FloatArray
-from sweeps.plan import Cell, Plan
+from sweeps.plan import Plan
 from sweeps.spec import canonical_json
 
 

@@ -274,7 +274,7 @@ class Reconciler:
                 self._store.spare(id)
                 doomed.remove(id)
             for id in doomed.difference(self._in_flight.values()):
-                self._store.remove_blocks(id)
+                self._store.remove_cells(id)
                 self._store.remove_sweep(id)
                 log.info("sweep %s is deleted", id)
 

@@ -1,20 +1,21 @@
 """Everything that is kept: blocks of moments, solved theory, result datasets. The only user of Zarr.
 
 Truth lives here: a block is done exactly when its chunk is there and its checksum holds. Blocks are the
-chunks of one sparse Zarr array for each number of record times, and the index of a block is a hash of its
-content, so that sweeps share what they have in common and a task always writes whole chunks.
+chunks of one sparse Zarr array for each number of record times; a row of it is a cell, named by a hash of its
+content, so that sweeps share what they have in common. What is written under a final name is whole.
 
-    blocks/v1-t24/      moments of every block with 24 record times, numerics version 1
+    blocks/v3-t24/      moments of every block with 24 record times, numerics version 3, in c/CELL/NUMBER
     theory/ID/          solved theory requests
-    sweeps/ID/          result.zarr, the dataset users open; blocks.txt, the blocks it stands on
+    sweeps/ID/          result.zarr, the dataset users open; blocks.txt, the cells and theory it stands on
     stopped/ID          a flag: tasks of this sweep stop at the next block boundary
     doomed/ID           a flag: this sweep was deleted, its data are still to be removed
+    reserve             space to give up when there is none left, so that this can be noted in the ledger
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
-import hashlib
 import json
 import logging
 import os
@@ -22,8 +23,10 @@ import secrets
 import shutil
 import socket
 import tempfile
+import time
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
@@ -37,16 +40,33 @@ from zarr.errors import ZarrUserWarning
 
 from rqf_engine import NUMERICS_VERSION
 from rqf_engine.moments import WIDTH, Moments
+from sweeps import chunk
+from sweeps.blocks import Block, Node, node_of, number_of
+from sweeps.cells import Cell
 from sweeps.errors import StoreInUse
 from sweeps.overlay import TheoryRequest, TheoryValues
-from sweeps.plan import Block
 
 log = logging.getLogger(__name__)
 
-_INDEX_BITS = 62
-_COMPRESSORS = (ZstdCodec(level=1), Crc32cCodec())
+#: The array of blocks is so large: rows, of which a cell's is a hash, and blocks in a row (number_of).
+_CELL_BITS, _NUMBER_BITS = 62, 31
+_COMPRESSORS = (ZstdCodec(level=chunk.LEVEL), Crc32cCodec())
 #: What reading a truncated or altered chunk raises, depending on which codec notices first.
 _DAMAGE = (ValueError, RuntimeError, OSError)
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_RESERVE_BYTES = 4 * 2**20
+#: Free space that is needed to go on, beside the reserve.
+_LEAST_BYTES = 2**20
+#: Unfinished files that are older than this belong to a writer that is no more.
+_LEFTOVER_SECONDS = 3600.0
+
+
+@dataclass(frozen=True)
+class Garbage:
+    """What no sweep stands on: how many blocks, and the bytes of these and of all else."""
+
+    blocks: int
+    bytes: int
 
 
 class Store:
@@ -54,25 +74,44 @@ class Store:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._arrays: dict[int, zarr.Array[Any]] = {}
+        self._arrays: set[int] = set()
 
     # -- blocks ---------------------------------------------------------------------------------------
+
+    def stored(self, cell: Cell) -> set[Node]:
+        """(start, size) of the cell's blocks that are there; whether one is intact shows in reading it."""
+        try:
+            with os.scandir(self._row(cell)) as entries:
+                names = [entry.name for entry in entries if entry.is_file()]
+        except FileNotFoundError:
+            return set()
+        numbers = (int(name) for name in names if name.isascii() and name.isdecimal() and name[0] != "0")
+        return {node for number in numbers if (node := node_of(number, cell.quantum)) is not None}
 
     def has_block(self, block: Block) -> bool:
         """Whether the block was stored; whether it is intact shows in reading it."""
         return self._chunk(block).exists()
 
     def write_block(self, block: Block, moments: Moments) -> None:
-        """Store a block whole: a reader sees it all or not at all."""
-        self._array(len(block.cell.times))[_index(block)] = moments.values
+        """Store a block whole, unless it is there: a reader sees it all or not at all."""
+        if self.read_block(block) is not None:
+            return
+        self._make_array(len(block.cell.times))
+        path = self._chunk(block)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _replace(path, chunk.encode(moments.values))
 
     def read_block(self, block: Block) -> Moments | None:
         """The block's moments; None if it is not there, or was damaged, in which case it is removed."""
-        if not self.has_block(block):
-            return None
         try:
-            return Moments(np.asarray(self._array(len(block.cell.times))[_index(block)]))
-        except _DAMAGE as error:
+            content = self._chunk(block).read_bytes()
+            return Moments(chunk.decode(content, (len(block.cell.times), WIDTH)))
+        except FileNotFoundError:
+            return None
+        except (ValueError, OSError) as error:
+            # Other errors of the file system tell nothing about the block.
+            if isinstance(error, OSError) and error.errno != errno.EIO:
+                raise
             log.warning("block %s is damaged and will be simulated again: %s", block.key, error)
             self.remove_block(block)
             return None
@@ -81,19 +120,20 @@ class Store:
         """Forget a block, if it is there."""
         self._chunk(block).unlink(missing_ok=True)
 
-    def _array(self, times: int) -> zarr.Array[Any]:
-        if times not in self._arrays:
-            path = self._array_path(times)
-            if not (path / "zarr.json").exists():
-                _create_block_array(path, times)
-            self._arrays[times] = zarr.open_array(path, mode="r+")
-        return self._arrays[times]
+    def _make_array(self, times: int) -> None:
+        path = self._array_path(times)
+        if times not in self._arrays and not (path / "zarr.json").exists():
+            _create_block_array(path, times)
+        self._arrays.add(times)
 
     def _array_path(self, times: int) -> Path:
         return self.root / "blocks" / f"v{NUMERICS_VERSION}-t{times}"
 
+    def _row(self, cell: Cell) -> Path:
+        return self._array_path(len(cell.times)) / "c" / str(int(cell.id[:16], 16) >> (64 - _CELL_BITS))
+
     def _chunk(self, block: Block) -> Path:
-        return self._array_path(len(block.cell.times)) / f"c.{_index(block)}.0.0"
+        return self._row(block.cell) / str(number_of((block.start, block.size)))
 
     # -- theory ---------------------------------------------------------------------------------------
 
@@ -165,24 +205,31 @@ class Store:
         dataset: xr.Dataset = xr.open_zarr(self.dataset_path(sweep), consolidated=True)
         return dataset
 
-    def note_blocks(self, sweep: str, blocks: Iterable[Block]) -> None:
-        """Note which blocks a sweep stands on: deleting it removes them, deleting another spares them."""
+    def note_cells(self, sweep: str, cells: Iterable[Cell], requests: Iterable[TheoryRequest] = ()) -> None:
+        """Note what a sweep stands on, in place of what was noted: deleting another sweep spares it."""
         directory = self.root / "sweeps" / sweep
         directory.mkdir(parents=True, exist_ok=True)
-        chunks = (str(self._chunk(block).relative_to(self.root)) for block in blocks)
-        _replace(directory / "blocks.txt", "\n".join(chunks).encode())
+        paths = [self._row(cell) for cell in cells] + [self._theory_path(request) for request in requests]
+        lines = (str(path.relative_to(self.root)) for path in paths)
+        _replace(directory / "blocks.txt", "\n".join(lines).encode())
 
-    def remove_blocks(self, sweep: str) -> None:
-        """Remove the blocks that a sweep stands on and no other does."""
-        notes = {note.parent.name: note for note in (self.root / "sweeps").glob("*/blocks.txt")}
-        chunks = set(notes.pop(sweep).read_text().split()) if sweep in notes else set()
-        for note in notes.values():
-            chunks.difference_update(note.read_text().split())
-        for chunk in chunks:
-            (self.root / chunk).unlink(missing_ok=True)
+    def remove_cells(self, sweep: str) -> None:
+        """Remove the cells and theory that a sweep stands on and no other does."""
+        for name in self._noted(sweep) - self._noted_by_others(sweep):
+            _remove(self.root / name)
+
+    def _noted(self, sweep: str) -> set[str]:
+        try:
+            return set((self.root / "sweeps" / sweep / "blocks.txt").read_text().split())
+        except FileNotFoundError:
+            return set()
+
+    def _noted_by_others(self, sweep: str = "") -> set[str]:
+        others = (path.name for path in (self.root / "sweeps").iterdir() if path.name != sweep)
+        return set().union(*map(self._noted, others))
 
     def remove_sweep(self, sweep: str) -> None:
-        """Remove a sweep's dataset, its note of blocks and its flags."""
+        """Remove a sweep's dataset, its note of cells and its flags."""
         shutil.rmtree(self.root / "sweeps" / sweep, ignore_errors=True)
         self.let_run(sweep)
         self.spare(sweep)
@@ -211,6 +258,41 @@ class Store:
         """Whether running tasks of a sweep shall stop."""
         return (self.root / "stopped" / sweep).exists()
 
+    # -- what nobody uses -----------------------------------------------------------------------------
+
+    def unused(self, least_age: float = _LEFTOVER_SECONDS) -> Garbage:
+        """What ``collect_garbage`` would remove."""
+        return _weigh(self._garbage(least_age))
+
+    def collect_garbage(self, least_age: float = _LEFTOVER_SECONDS) -> Garbage:
+        """Remove the cells and theory that no sweep notes, and what writers that were killed left behind.
+
+        least_age: seconds since a leftover was last changed. No note may be changed meanwhile.
+        """
+        garbage = list(self._garbage(least_age))
+        weight = _weigh(garbage)
+        for path in garbage:
+            _remove(path)
+        return weight
+
+    def _garbage(self, least_age: float) -> Iterator[Path]:
+        noted = self._noted_by_others()
+        for row in [*self.root.glob("blocks/*/c/*"), *self.root.glob("blocks/*/c.*")]:
+            if str(row.relative_to(self.root)) not in noted:
+                yield row
+            elif row.is_dir():
+                yield from _leftovers(row, least_age)
+        for path in (self.root / "theory").iterdir():
+            if not path.name.startswith(".") and str(path.relative_to(self.root)) not in noted:
+                yield path
+        for directory in [*self.root.glob("blocks/*"), *self.root.glob("sweeps/*")]:
+            yield from _leftovers(directory, least_age)
+        for name in ("", "blocks", "theory"):
+            yield from _leftovers(self.root / name, least_age)
+        for flag in [*self.root.glob("stopped/*"), *self.root.glob("doomed/*")]:
+            if not (self.root / "sweeps" / flag.name).exists() and _age(flag) >= least_age:
+                yield flag
+
     # -- the store itself -----------------------------------------------------------------------------
 
     def prepare(self) -> None:
@@ -224,6 +306,38 @@ class Store:
             probe.write(b"ok")
             probe.seek(0)
             probe.read()
+
+    def has_space(self) -> bool:
+        """Whether there is space to go on with. Raises OSError where something else is wrong."""
+        missing = 0 if self._reserve.exists() else _RESERVE_BYTES
+        try:
+            with tempfile.TemporaryFile(dir=self.root) as probe:
+                _write_out(probe, missing + _LEAST_BYTES)
+        except OSError as error:
+            if is_full(error):
+                return False
+            raise
+        return True
+
+    def release_reserve(self) -> None:
+        """Give the reserved space up."""
+        self._reserve.unlink(missing_ok=True)
+
+    def restore_reserve(self) -> None:
+        """Reserve some space, if that is not done. Raises OSError where there is none."""
+        if self._reserve.exists():
+            return
+        scratch = _scratch(self._reserve)
+        try:
+            with scratch.open("wb") as file:
+                _write_out(file, _RESERVE_BYTES)
+            scratch.replace(self._reserve)
+        finally:
+            scratch.unlink(missing_ok=True)
+
+    @property
+    def _reserve(self) -> Path:
+        return self.root / "reserve"
 
     def lock(self) -> IO[str]:
         """Claim the store for this process, until the file returned is closed. Raises StoreInUse."""
@@ -279,16 +393,21 @@ class DatasetWriter:
         _replace(file, json.dumps(metadata, indent=2).encode())
 
 
+def is_full(error: BaseException) -> bool:
+    """Whether an error says that there is no space left, or no quota."""
+    return isinstance(error, OSError) and error.errno in _FULL
+
+
 def _create_block_array(path: Path, times: int) -> None:
     scratch = _scratch(path)
+    length = times * WIDTH
     zarr.create_array(
         scratch,
-        shape=(1 << _INDEX_BITS, times, WIDTH),
-        chunks=(1, times, WIDTH),
+        shape=(1 << _CELL_BITS, length << _NUMBER_BITS),
+        chunks=(1, length),
         dtype=np.float64,
         fill_value=np.nan,
         compressors=_COMPRESSORS,
-        chunk_key_encoding={"name": "default", "separator": "."},
     )
     path.mkdir(parents=True, exist_ok=True)
     # Workers may all find it missing at once: each puts the same bytes in place, and no chunk is touched.
@@ -298,14 +417,52 @@ def _create_block_array(path: Path, times: int) -> None:
 
 def _replace(path: Path, content: bytes) -> None:
     temporary = _scratch(path)
-    temporary.write_bytes(content)
-    temporary.replace(path)
+    try:
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def _scratch(path: Path) -> Path:
     return path.with_name(f".{path.name}-{secrets.token_hex(8)}")
 
 
-def _index(block: Block) -> int:
-    digest = hashlib.sha256(block.key.encode()).digest()
-    return int.from_bytes(digest[:8]) >> (64 - _INDEX_BITS)
+def _write_out(file: IO[bytes], size: int) -> None:
+    # No zeros: file systems may keep those in no space at all.
+    file.write(secrets.token_bytes(size))
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _leftovers(directory: Path, least_age: float) -> Iterator[Path]:
+    """What ``_scratch`` and the like named in a directory, and nobody has changed for ``least_age`` s."""
+    if directory.is_dir():
+        for path in directory.iterdir():
+            if path.name.startswith(".") and _age(path) >= least_age:
+                yield path
+
+
+def _age(path: Path) -> float:
+    try:
+        return time.time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return -1.0
+
+
+def _weigh(paths: Iterable[Path]) -> Garbage:
+    blocks = size = 0
+    for top in paths:
+        for path in [top, *top.rglob("*")] if top.is_dir() else [top]:
+            if path.is_file():
+                size += path.stat().st_size
+                blocks += path.name.isdecimal() and path.parent.parent.name == "c"
+    return Garbage(blocks, size)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

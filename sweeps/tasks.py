@@ -10,8 +10,9 @@ import numpy as np
 
 from rqf_engine.integrate import simulate_block
 from rqf_engine.model import Model
+from rqf_engine.moments import Moments
+from sweeps.blocks import Block, tree_sum
 from sweeps.overlay import TheoryRequest, solve
-from sweeps.plan import Block
 from sweeps.speed import measure_speed
 from sweeps.store import Store
 
@@ -33,20 +34,22 @@ def simulate(root: str, sweep: str, blocks: tuple[Block, ...]) -> TaskReport:
             return TaskReport(kernel_seconds, complete=False)
         if store.has_block(block):
             continue
-        cell = block.cell
         start = time.thread_time()
-        moments = simulate_block(
-            cell.model,
-            cell.times,
-            cell.step,
-            cell.integrator,
-            cell.tolerance,
-            block.size,
-            block.seed_sequence(),
-        )
+        moments = simulate_moments(block)
         kernel_seconds += time.thread_time() - start
         store.write_block(block, moments)
     return TaskReport(kernel_seconds, complete=True)
+
+
+def simulate_moments(block: Block) -> Moments:
+    """The block's moments, simulated quantum by quantum."""
+    cell = block.cell
+
+    def simulate_quantum(start: int, size: int) -> Moments:
+        seed = cell.seed_sequence(start // cell.quantum)
+        return simulate_block(cell.model, cell.times, cell.step, cell.integrator, cell.tolerance, size, seed)
+
+    return tree_sum(block.start, block.size, cell.quantum, simulate_quantum)
 
 
 def solve_theory(root: str, sweep: str, request: TheoryRequest) -> TaskReport:

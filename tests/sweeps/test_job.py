@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rqf_engine.moments import WIDTH, Moments
+from sweeps.blocks import Block, missing_blocks
 from sweeps.job import Job, Task
 from sweeps.overlay import TheoryRequest, TheoryValues, theory_requests
-from sweeps.plan import Block, make_plan
+from sweeps.plan import make_plan
 from sweeps.spec import parse_spec
 from sweeps.store import Store
 from sweeps.summary import template
@@ -31,7 +32,7 @@ SPEC = parse_spec(
     }
 )
 PLAN = make_plan(SPEC)
-BLOCKS = tuple(PLAN.blocks())
+BLOCKS = tuple(block for cell in PLAN.cells for block in missing_blocks(cell, 250, set(), 1.0))
 (REQUEST,) = theory_requests(PLAN)
 
 
@@ -48,7 +49,7 @@ def _store(root: Path) -> Store:
 
 def _moments(block: Block) -> Moments:
     """Sums that no floating-point addition keeps exact, so that another order of merging shows."""
-    generator = np.random.default_rng(block.seed_sequence())
+    generator = np.random.default_rng(block.cell.seed_sequence(block.start))
     values = generator.standard_normal((len(block.cell.times), WIDTH)) * 10.0 ** generator.integers(-3, 3)
     values[:, :4] = [block.size, 0, block.size // 2, block.size // 4]
     return Moments(values)
@@ -95,9 +96,9 @@ def _run_to_end(job: Job, store: Store) -> None:
 
 
 def _damage(store: Store, block: Block) -> None:
-    before = set((store.root / "blocks").rglob("c.*"))
+    before = set((store.root / "blocks").rglob("c/*/*"))
     store.remove_block(block)
-    (path,) = before - set((store.root / "blocks").rglob("c.*"))
+    (path,) = before - set((store.root / "blocks").rglob("c/*/*"))
     path.write_bytes(b"damaged")
 
 
@@ -222,7 +223,7 @@ def _bits_in_order() -> dict[str, bytes]:
 
 def test_only_complete_cells_are_published(store: Store) -> None:
     store.create_dataset(SPEC.id, template(PLAN, SPEC, {"state": "queued"}))
-    _simulate(store, *(block for block in BLOCKS if block.index == 0))
+    _simulate(store, *(block for block in BLOCKS if block.start == 0))
     Job(SPEC, PLAN, store).publish({"state": "running"})
     with store.open_dataset(SPEC.id) as dataset:
         assert dataset.attrs == {"state": "running"}

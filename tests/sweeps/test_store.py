@@ -5,21 +5,25 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
+import zarr
 from numpy.typing import NDArray
 
 from rqf_engine.moments import WIDTH, Moments
 from sweeps.errors import StoreInUse
 from sweeps.overlay import TheoryRequest, TheoryValues
-from sweeps.plan import Block, Plan
+from sweeps.blocks import Block, missing_blocks
+from sweeps.plan import Plan
 from sweeps.spec import SweepSpec
-from sweeps.store import DatasetWriter, Store
+from sweeps.store import DatasetWriter, Garbage, Store
 from sweeps.summary import summarise, template
 
 _WRITER = """
@@ -27,12 +31,13 @@ import sys
 from pathlib import Path
 import numpy as np
 from rqf_engine.moments import WIDTH, Moments
+from sweeps.blocks import Block
 from sweeps.plan import make_plan
 from sweeps.spec import parse_spec
 from sweeps.store import Store
 store, index = Store(Path(sys.argv[1])), int(sys.argv[2])
 plan = make_plan(parse_spec({"dimension": 3, "bias": [0.1, 0.2, 0.3], "tokens": 2, "times": 1}))
-block = list(plan.blocks())[index]
+block = Block(plan.cells[index], 0, 1000)
 print("ready", flush=True)
 sys.stdin.readline()
 store.write_block(block, Moments(np.full((1, WIDTH), float(index))))
@@ -80,7 +85,13 @@ def store(tmp_path: Path) -> Store:
 
 @pytest.fixture
 def blocks(small_plan: Plan) -> list[Block]:
-    return list(small_plan.blocks())
+    return [block for cell in small_plan.cells for block in missing_blocks(cell, 1500, set(), 1e-9)]
+
+
+@pytest.fixture
+def cells(small_plan: Plan) -> list[Block]:
+    """The first block of each cell."""
+    return [Block(cell, 0, 1000) for cell in small_plan.cells]
 
 
 def _moments(block: Block, seed: int = 0) -> Moments:
@@ -88,7 +99,7 @@ def _moments(block: Block, seed: int = 0) -> Moments:
 
 
 def _chunks(store: Store) -> list[Path]:
-    return sorted((store.root / "blocks").glob("*/c.*"))
+    return sorted((store.root / "blocks").glob("*/c/*/*"))
 
 
 def _python(code: str, *arguments: str) -> subprocess.Popen[str]:
@@ -125,15 +136,65 @@ def test_a_block_is_one_chunk_and_nothing_else(store: Store, blocks: list[Block]
     assert len(names) == 1
 
 
-def test_blocks_differ_by_index_and_size(store: Store, blocks: list[Block]) -> None:
+def test_blocks_differ_by_start_and_size(store: Store, blocks: list[Block]) -> None:
     cell = blocks[0].cell
-    several = [Block(cell, 0, 10), Block(cell, 1, 10), Block(cell, 0, 11)]
+    several = [Block(cell, 0, 1000), Block(cell, 1000, 1000), Block(cell, 0, 2000), Block(cell, 2000, 11)]
     for seed, block in enumerate(several):
         store.write_block(block, _moments(block, seed))
     for seed, block in enumerate(several):
         read = store.read_block(block)
         assert read is not None
         assert np.array_equal(read.values, _moments(block, seed).values)
+    assert store.stored(cell) == {(block.start, block.size) for block in several}
+
+
+def test_zarr_reads_the_chunks(store: Store, blocks: list[Block]) -> None:
+    written = _moments(blocks[3])
+    store.write_block(blocks[3], written)
+    (path,) = _chunks(store)
+    array = zarr.open_array(path.parents[2], mode="r")
+    row, column, length = int(path.parent.name), int(path.name), written.values.size
+    assert array.chunks == (1, length)
+    read = np.asarray(array[row, column * length : (column + 1) * length])
+    assert read.tobytes() == written.values.tobytes()
+    assert np.isnan(np.asarray(array[row, (column + 1) * length : (column + 1) * length + 5])).all()
+
+
+def test_what_is_stored_is_told_by_the_names_of_blocks_alone(store: Store, blocks: list[Block]) -> None:
+    cell = blocks[0].cell
+    assert store.stored(cell) == set()
+    store.write_block(Block(cell, 0, 1000), _moments(blocks[0]))
+    (path,) = _chunks(store)
+    for name in ("0", "007", "3013", "1000.partial", ".1000-0123", "x", "²"):
+        path.with_name(name).write_bytes(b"")
+    path.with_name("3000").mkdir()
+    assert store.stored(cell) == {(0, 1000)}
+    assert store.stored(blocks[-1].cell) == set()
+
+
+def test_a_good_block_is_not_replaced_and_a_damaged_one_is(store: Store, blocks: list[Block]) -> None:
+    store.write_block(blocks[0], _moments(blocks[0], 1))
+    store.write_block(blocks[0], _moments(blocks[0], 2))
+    read = store.read_block(blocks[0])
+    assert read is not None
+    assert read.values.tobytes() == _moments(blocks[0], 1).values.tobytes()
+    (path,) = _chunks(store)
+    _flip(path)
+    store.write_block(blocks[0], _moments(blocks[0], 2))
+    read = store.read_block(blocks[0])
+    assert read is not None
+    assert read.values.tobytes() == _moments(blocks[0], 2).values.tobytes()
+
+
+def test_what_is_wrong_with_the_file_system_is_not_taken_for_damage(
+    store: Store, blocks: list[Block]
+) -> None:
+    store.write_block(blocks[0], _moments(blocks[0]))
+    (path,) = _chunks(store)
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(IsADirectoryError):
+        store.read_block(blocks[0])
 
 
 @DAMAGES
@@ -314,18 +375,25 @@ def test_readers_see_every_variable_and_whole_cells_at_any_time(
 # -- what sweeps stand on, flags ----------------------------------------------------------------------
 
 
-def test_removing_blocks_spares_those_of_others(store: Store, blocks: list[Block]) -> None:
-    for block in blocks[:4]:
+def test_removing_cells_spares_those_of_others(
+    store: Store, cells: list[Block], request_: TheoryRequest, solved: TheoryValues
+) -> None:
+    other = replace(request_, dimension=4)
+    for block in cells[:4]:
         store.write_block(block, _moments(block))
-    store.note_blocks("one", blocks[:1])
-    store.note_blocks("one", blocks[:2])
-    store.note_blocks("two", blocks[1:3])
-    store.remove_blocks("three")
-    store.remove_blocks("one")
-    assert [store.has_block(block) for block in blocks[:4]] == [False, True, True, True]
+    for request in (request_, other):
+        store.write_theory(request, solved)
+    store.note_cells("one", [cells[0].cell])
+    store.note_cells("one", [cells[0].cell, cells[1].cell], [request_, other])
+    store.note_cells("two", [cells[1].cell, cells[2].cell], [other])
+    store.remove_cells("three")
+    store.remove_cells("one")
+    assert [store.has_block(block) for block in cells[:4]] == [False, True, True, True]
+    assert store.read_theory(request_) is None
+    assert store.read_theory(other) is not None
     store.remove_sweep("one")
-    store.remove_blocks("two")
-    assert [store.has_block(block) for block in blocks[:4]] == [False, False, False, True]
+    store.remove_cells("two")
+    assert [store.has_block(block) for block in cells[:4]] == [False, False, False, True]
 
 
 def test_removing_a_sweep_leaves_nothing_of_it(
@@ -333,7 +401,7 @@ def test_removing_a_sweep_leaves_nothing_of_it(
 ) -> None:
     store.write_block(blocks[0], _moments(blocks[0]))
     store.create_dataset("id", template(small_plan, small_spec, {}))
-    store.note_blocks("id", blocks[:1])
+    store.note_cells("id", [blocks[0].cell])
     store.stop("id")
     store.doom("id")
     for _ in range(2):
@@ -359,6 +427,124 @@ def test_doomed_sweeps_are_noted_until_spared(store: Store) -> None:
     store.spare("two")
     store.spare("two")
     assert store.doomed() == {"one"}
+
+
+# -- what nobody uses ---------------------------------------------------------------------------------
+
+
+def _age(path: Path, seconds: float) -> None:
+    past = time.time() - seconds
+    os.utime(path, (past, past))
+
+
+def test_garbage_is_what_no_sweep_notes(
+    store: Store, cells: list[Block], request_: TheoryRequest, solved: TheoryValues
+) -> None:
+    for block in cells[:4]:
+        store.write_block(block, _moments(block))
+        store.write_block(Block(block.cell, 1000, 1000), _moments(block))
+    store.write_theory(request_, solved)
+    store.write_theory(replace(request_, dimension=4), solved)
+    store.note_cells("one", [cells[0].cell, cells[1].cell], [request_])
+    store.note_cells("two", [cells[2].cell])
+    unused = store.unused()
+    assert unused.blocks == 2
+    before = sum(path.stat().st_size for path in store.root.rglob("*") if path.is_file())
+    assert store.collect_garbage() == unused
+    after = sum(path.stat().st_size for path in store.root.rglob("*") if path.is_file())
+    assert before - after == unused.bytes > 0
+    assert [store.has_block(block) for block in cells[:4]] == [True, True, True, False]
+    assert store.read_theory(request_) is not None
+    assert store.read_theory(replace(request_, dimension=4)) is None
+    assert store.unused() == store.collect_garbage() == Garbage(0, 0)
+
+
+def test_garbage_of_older_numerics_is_what_no_sweep_notes(store: Store, cells: list[Block]) -> None:
+    # As version 2 left it: a flat directory of chunks, and notes that name each.
+    old = store.root / "blocks" / "v2-t3"
+    old.mkdir()
+    for name in ("zarr.json", "c.17.0.0", "c.18.0.0"):
+        (old / name).write_text("…")
+    directory = store.root / "sweeps" / "old"
+    directory.mkdir()
+    (directory / "blocks.txt").write_text("blocks/v2-t3/c.17.0.0")
+    store.collect_garbage()
+    assert {path.name for path in old.iterdir()} == {"zarr.json", "c.17.0.0"}
+    store.remove_cells("old")
+    assert {path.name for path in old.iterdir()} == {"zarr.json"}
+
+
+def test_old_leftovers_are_garbage_and_young_ones_may_be_in_use(store: Store, cells: list[Block]) -> None:
+    store.write_block(cells[0], _moments(cells[0]))
+    store.note_cells("one", [cells[0].cell])
+    (chunk,) = _chunks(store)
+    array = chunk.parents[2]
+    leftovers = [
+        chunk.with_name(".1000-0123456789abcdef"),
+        array / ".zarr.json-0123456789abcdef",
+        store.root / "theory" / ".0123-0123456789abcdef",
+        store.root / "sweeps" / "one" / ".creating.zarr",
+        store.root / "sweeps" / "one" / ".blocks.txt-0123456789abcdef",
+        store.root / "blocks" / ".v3-t3-0123456789abcdef",
+        store.root / ".reserve-0123456789abcdef",
+        store.root / "stopped" / "unknown",
+        store.root / "doomed" / "unknown",
+    ]
+    for path in leftovers:
+        path.write_text("…")
+    (store.root / "theory" / ".dir-0123456789abcdef").mkdir()
+    store.stop("one")
+    store.collect_garbage()
+    assert all(path.exists() for path in leftovers)
+    for path in leftovers[:5]:
+        _age(path, 7200)
+    store.collect_garbage()
+    assert [path.exists() for path in leftovers] == [False] * 5 + [True] * 4
+    store.collect_garbage(least_age=-1)
+    assert not any(path.exists() for path in leftovers)
+    assert store.has_block(cells[0])
+    assert store.is_stopped("one")
+    assert (store.root / "sweeps" / "one" / "blocks.txt").exists()
+
+
+# -- space --------------------------------------------------------------------------------------------
+
+_FULL = """
+import resource, sys
+from pathlib import Path
+from sweeps.store import Store, is_full
+store = Store(Path(sys.argv[1]))
+store.restore_reserve()
+full = 100_000  # stands for a full disk: no file may be larger
+resource.setrlimit(resource.RLIMIT_FSIZE, (full, resource.RLIM_INFINITY))
+print(store.has_space())
+store.release_reserve()
+try:
+    store.restore_reserve()
+except OSError as error:
+    print(is_full(error))
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+print(store.has_space())
+"""
+
+
+def test_a_full_disk_is_noticed_and_the_reserve_is_given_up_for_it(store: Store) -> None:
+    output, _ = _python(_FULL, str(store.root)).communicate(timeout=60)
+    assert output.split() == ["False", "True", "True"]
+    assert not list(store.root.glob("*reserve*"))
+    assert not list(store.root.glob(".*"))
+    for _ in range(2):
+        store.restore_reserve()
+        assert (store.root / "reserve").stat().st_size >= 2**20
+    assert store.has_space()
+    for _ in range(2):
+        store.release_reserve()
+    assert not (store.root / "reserve").exists()
+
+
+def test_a_store_that_is_gone_is_not_taken_for_a_full_disk(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        Store(tmp_path / "nowhere").has_space()
 
 
 # -- the store itself ---------------------------------------------------------------------------------
