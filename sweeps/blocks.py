@@ -74,15 +74,20 @@ def missing_blocks(cell: Cell, realizations: int, stored: Set[Node], largest_sec
     Each takes at most an estimated ``largest_seconds``, unless it is a single quantum. Nodes of ``stored``
     that are no block of the cell's, or reach beyond ``realizations``, do not count.
     """
-    largest = cell.quantum
-    while 2 * largest * cell.seconds_each <= largest_seconds and largest < realizations:
-        largest *= 2
+    largest = _largest(cell, realizations, largest_seconds)
     return [
         Block(cell, piece, min(size, largest))
         for (start, size), present in _leaves(cell, realizations, stored)
         if not present
         for piece in range(start, start + size, largest)
     ]
+
+
+def count_blocks(cell: Cell, realizations: int, largest_seconds: float) -> int:
+    """How many blocks are missing where nothing is stored."""
+    full, rest = divmod(realizations, _largest(cell, realizations, largest_seconds))
+    quanta, rest = divmod(rest, cell.quantum)
+    return full + quanta.bit_count() + (rest > 0)
 
 
 def used_blocks(cell: Cell, realizations: int, stored: Set[Node]) -> list[Block]:
@@ -132,6 +137,13 @@ def group_into_tasks(blocks: Iterable[Block], target_seconds: float = 1.0) -> It
         seconds += block.seconds
     if task:
         yield tuple(task)
+
+
+def _largest(cell: Cell, realizations: int, largest_seconds: float) -> int:
+    size = cell.quantum
+    while 2 * size <= realizations and 2 * size * cell.seconds_each <= largest_seconds:
+        size *= 2
+    return size
 
 
 def _parts(cell: Cell, realizations: int, stored: Iterable[Node]) -> Iterator[tuple[Node, Set[Node]]]:

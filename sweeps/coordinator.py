@@ -18,7 +18,7 @@ from sweeps.export import archive
 from sweeps.job import lay_out
 from sweeps.ledger import Ledger
 from sweeps.options import Options
-from sweeps.plan import Limits, Plan, PlanEstimate, expected_realizations, make_plan
+from sweeps.plan import Limits, Plan, PlanEstimate, estimate_plan, make_plan
 from sweeps.reconciler import Reconciler
 from sweeps.spec import SweepSpec
 from sweeps.speed import known_speed
@@ -83,7 +83,7 @@ class Coordinator:
 
     def _enter(self, spec: SweepSpec) -> bool:
         plan = self._plan(spec)
-        estimate = plan.estimate(expected_realizations(spec))
+        estimate = estimate_plan(plan, spec)
         progress = Progress(blocks_total=estimate.blocks, cells_total=estimate.cells)
         with self._reconciler.guard:
             self._ledger.add(spec.id, spec.name, spec.labels, spec.canonical(), progress, spec.priority)
@@ -93,7 +93,7 @@ class Coordinator:
 
     def estimate(self, spec: SweepSpec) -> PlanEstimate:
         """What a sweep would take; nothing is stored. Raises SpecError."""
-        return self._plan(spec).estimate(expected_realizations(spec))
+        return estimate_plan(self._plan(spec), spec)
 
     def status(self, id: str) -> SweepStatus:
         """One sweep. Raises UnknownSweep."""

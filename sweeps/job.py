@@ -16,7 +16,7 @@ from sweeps.attributes import attributes
 from sweeps.blocks import Block, Node, group_into_tasks, missing_blocks, total, used_blocks
 from sweeps.cells import Cell
 from sweeps.overlay import TheoryRequest, TheoryValues, theory_requests
-from sweeps.plan import Plan, expected_realizations
+from sweeps.plan import Plan, estimate_plan, expected_realizations
 from sweeps.spec import SweepSpec
 from sweeps.status import Progress, SweepStatus
 from sweeps.store import DatasetWriter, Store
@@ -64,7 +64,7 @@ class Job:
         self._positions: dict[str, list[tuple[int, ...]]] = {}
         for cell in plan.cells:
             self._positions.setdefault(cell.id, []).append(cell.position)
-        self._estimate = plan.estimate(self._realizations_each)
+        self._estimate = estimate_plan(plan, spec)
         self._blocks_done = self._realizations = 0
         self._seconds_done = 0.0
         self._writer = DatasetWriter(store.dataset_path(self.id))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -21,8 +21,10 @@ from rqf_engine.model import Initial, Model
 from rqf_engine.moments import WIDTH
 from rqf_engine.schedule import check_step
 from rqf_engine.steps import check_frame_step
+from sweeps.blocks import count_blocks
 from sweeps.cells import Cell
 from sweeps.errors import Problem, SpecError, TooLarge, show
+from sweeps.refine import Refined, expected_count, expected_refinement
 from sweeps.spec import EXTRA_AXES, SweepSpec, canonical_json
 from sweeps.speed import Speed
 
@@ -52,10 +54,6 @@ class PlanEstimate:
     cpu_seconds: float
 
 
-#: The biases that a column (an index along the extra axes, dimension and tokens) has beyond the spec's own.
-Refined = Mapping[tuple[int, ...], tuple[float, ...]]
-
-
 @dataclass(frozen=True)
 class Plan:
     """A sweep's cells in row-major order of ``dims``: extra axes, then dimension, bias, tokens.
@@ -80,19 +78,6 @@ class Plan:
         """The cells that are simulated: of those with equal physics the first."""
         return tuple({cell.id: cell for cell in reversed(self.cells)}.values())[::-1]
 
-    def estimate(self, realizations: int, added: float = 0.0) -> PlanEstimate:
-        """What ``realizations`` of every cell take, and ``added`` more cells of average cost."""
-        more = 1.0 + added / len(self.distinct)
-        seconds = realizations * math.fsum(cell.seconds_each for cell in self.distinct)
-        blocks = sum(_count_blocks(cell, realizations) for cell in self.distinct)
-        rows = blocks * WIDTH + len(self.cells) * _RESULT_WIDTH
-        return PlanEstimate(
-            round(len(self.distinct) + added),
-            math.ceil(blocks * more),
-            math.ceil(rows * more) * len(self.times) * 8,
-            seconds * more,
-        )
-
 
 def make_plan(
     spec: SweepSpec,
@@ -112,25 +97,41 @@ def make_plan(
     times = axes.pop("times")
     axes["bias"] = tuple(sorted({*axes["bias"], *itertools.chain(*(refined or {}).values())}))
     plan = Plan(spec.id, tuple(axes), axes, times, _cells(spec, axes, times, speed or Speed(), refined or {}))
-    estimate = plan.estimate(expected_realizations(spec))
+    estimate = estimate_plan(plan, spec)
     _check_limit("blocks", estimate.blocks, limits.max_blocks, "max_blocks")
     _check_limit("bytes", estimate.bytes, limits.max_bytes, "max_bytes")
     _check_limit("cpu_hours", estimate.cpu_seconds / 3600, limits.max_cpu_hours, "max_cpu_hours")
     return plan
 
 
+def estimate_plan(plan: Plan, spec: SweepSpec) -> PlanEstimate:
+    """What a sweep takes in all, by what its spec lets expect of realisations and of refinement."""
+    realizations = expected_realizations(spec)
+    more = 1.0 + _expected_share(plan, spec)
+    blocks = sum(count_blocks(cell, realizations, _BLOCK_SECONDS) for cell in plan.distinct)
+    rows = blocks * WIDTH + len(plan.cells) * _RESULT_WIDTH
+    seconds = realizations * math.fsum(cell.seconds_each for cell in plan.distinct)
+    return PlanEstimate(
+        round(len(plan.distinct) * more),
+        round(blocks * more),
+        round(rows * more) * len(plan.times) * 8,
+        seconds * more,
+    )
+
+
 def expected_realizations(spec: SweepSpec) -> int:
-    """About how many realisations a cell gets: the most, where it depends on what is found."""
+    """How many realisations a cell gets, or is expected to get where that depends on what is found."""
     wanted = spec.realizations
-    if isinstance(wanted, int):
-        return wanted
-    # The widest Wilson intervals are those around one half.
-    return min(wanted.max, max(wanted.min, math.ceil((0.98 / wanted.halfwidth) ** 2)))
+    return wanted if isinstance(wanted, int) else expected_count(wanted)
 
 
-def _count_blocks(cell: Cell, realizations: int) -> int:
-    largest = max(cell.quantum, _BLOCK_SECONDS / cell.seconds_each)
-    return math.ceil(realizations / largest)
+def _expected_share(plan: Plan, spec: SweepSpec) -> float:
+    """Cells that refinement will still add over those that are there."""
+    if spec.refine is None:
+        return 0.0
+    columns = math.prod(plan.shape) // len(plan.coords["bias"])
+    present = len(plan.cells) - columns * len(spec.bias)
+    return max(int(expected_refinement(spec).sum()) - present, 0) / len(plan.cells)
 
 
 def _check_limit(name: str, got: float, limit: float, setting: str) -> None:

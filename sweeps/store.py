@@ -457,7 +457,8 @@ def _weigh(paths: Iterable[Path]) -> Garbage:
         for path in [top, *top.rglob("*")] if top.is_dir() else [top]:
             if path.is_file():
                 size += path.stat().st_size
-                blocks += path.name.isdecimal() and path.parent.parent.name == "c"
+                # In a cell's directory, or in the flat one of numerics version 2.
+                blocks += path.parents[3].name == "blocks" or path.name.startswith("c.")
     return Garbage(blocks, size)
 
 

@@ -14,6 +14,7 @@ from rqf_engine.moments import WIDTH, Moments
 from sweeps.blocks import (
     Block,
     Node,
+    count_blocks,
     cover,
     group_into_tasks,
     missing_blocks,
@@ -98,6 +99,8 @@ def test_stored_and_missing_blocks_have_every_realisation_once(
 ) -> None:
     cell, realizations, stored = case
     missing = missing_blocks(cell, realizations, stored, largest)
+    count = count_blocks(cell, realizations, largest)
+    assert len(missing_blocks(cell, realizations, set(), largest)) == count
     used = used_blocks(cell, realizations, stored)
     assert {(block.start, block.size) for block in used} <= stored
     spans = sorted((block.start, block.start + block.size) for block in missing + used)

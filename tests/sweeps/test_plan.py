@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 from rqf_engine.model import Model
 from rqf_engine.steps import frame_step
-from sweeps.blocks import Block, missing_blocks
+from sweeps.blocks import Block, count_blocks, missing_blocks
 from sweeps.cells import quantum
 from sweeps.errors import SpecError, TooLarge
-from sweeps.plan import Limits, Plan, expected_realizations, make_plan
-from sweeps.spec import parse_spec
+from sweeps.plan import Limits, Plan, PlanEstimate, estimate_plan, make_plan
+from sweeps.refine import expected_count, expected_refinement
+from sweeps.spec import Precision, parse_spec
 from sweeps.tasks import simulate_moments
 
 _BASE: dict[str, Any] = {"dimension": [3, 8], "bias": [0, 0.1, 0.2], "tokens": [2, 4], "times": [1, 2]}
@@ -125,31 +126,31 @@ def test_what_does_not_matter_does_not_name_a_cell() -> None:
     assert hot.shape == (2, 2, 2, 1, 2)
     assert {cell.id for cell in hot.cells} == {cell.id for cell in plain.cells}
     assert [cell.id for cell in hot.distinct] == [cell.id for cell in plain.distinct]
-    assert hot.estimate(10).cpu_seconds == plain.estimate(10).cpu_seconds
+    assert count_blocks(hot.distinct[0], 10**6, 1.0) == count_blocks(plain.distinct[0], 10**6, 1.0)
 
 
 def test_the_estimate_counts_what_the_plan_has(example: dict[str, Any]) -> None:
     plan = make_plan(parse_spec(example))
-    estimate = plan.estimate(2000)
+    estimate = estimate_plan(plan, parse_spec(example))
     assert estimate.cells == 4 * 25 * 2 == len(plan.cells)
     blocks = [block for cell in plan.cells for block in missing_blocks(cell, 2000, set(), 1.0)]
-    # Blocks are dyadic: the largest that take at most a second take more than half of one.
-    assert estimate.blocks <= len(blocks) <= 2 * estimate.blocks
+    assert estimate.blocks == len(blocks)
     assert estimate.cpu_seconds == pytest.approx(math.fsum(block.seconds for block in blocks))
     assert estimate.bytes > estimate.blocks * 24 * 8
-    more = plan.estimate(2000, added=100)
-    assert more.cells == 300
-    assert more.cpu_seconds == pytest.approx(1.5 * estimate.cpu_seconds)
-    assert more.blocks == math.ceil(1.5 * estimate.blocks)
 
 
-def test_where_the_number_is_found_on_the_way_the_widest_interval_is_expected() -> None:
-    def expected(**wanted: float) -> int:
-        return expected_realizations(parse_spec(_BASE | {"realizations": wanted}))
+def test_the_estimate_expects_what_is_found_on_the_way() -> None:
+    def estimated(**changes: Any) -> PlanEstimate:
+        spec = parse_spec(_BASE | changes)
+        return estimate_plan(make_plan(spec), spec)
 
-    assert expected(min=10, max=10**6, halfwidth=0.01) == pytest.approx(1.96**2 / 4 / 0.01**2, rel=1e-3)
-    assert expected(min=10, max=1000, halfwidth=0.01) == 1000
-    assert expected(min=10**5, max=10**6, halfwidth=0.01) == 10**5
+    wanted = Precision(min=10, max=10**6, halfwidth=0.01)
+    assert estimated(realizations=wanted.model_dump()) == estimated(realizations=expected_count(wanted))
+    refined: dict[str, Any] = {"bias": [0.1, 1, 5], "refine": {"levels": 3}}
+    added = int(expected_refinement(parse_spec(_BASE | refined)).sum())
+    assert added > 0
+    assert estimated(**refined).cells == 12 + added
+    assert estimated(**refined).cpu_seconds > estimated(bias=[0.1, 1, 5]).cpu_seconds
 
 
 _MANY = {"start": 2, "stop": 1001, "num": 1000}

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sweeps.plan import make_plan
+from sweeps.plan import estimate_plan, make_plan
 from sweeps.spec import parse_spec
 from sweeps.speed import Speed, known_speed, measure_speed
 
@@ -50,5 +50,5 @@ def test_the_machine_bears_on_seconds_and_on_nothing_else(changes: dict[str, Any
         frame = _FACTORS.pair if cell.model.tokens == 2 else _FACTORS.tokens
         factor = _FACTORS.ambient if ambient else frame
         assert slower.seconds_each == pytest.approx(factor * cell.seconds_each, rel=1e-12)
-    seconds = sum(block.seconds for block in here.blocks())
-    assert here.estimate().cpu_seconds == pytest.approx(seconds, rel=1e-9)
+    seconds = 2000 * sum(cell.seconds_each for cell in here.cells)
+    assert estimate_plan(here, spec).cpu_seconds == pytest.approx(seconds, rel=1e-9)

@@ -18,9 +18,9 @@ import zarr
 from numpy.typing import NDArray
 
 from rqf_engine.moments import WIDTH, Moments
+from sweeps.blocks import Block, missing_blocks
 from sweeps.errors import StoreInUse
 from sweeps.overlay import TheoryRequest, TheoryValues
-from sweeps.blocks import Block, missing_blocks
 from sweeps.plan import Plan
 from sweeps.spec import SweepSpec
 from sweeps.store import DatasetWriter, Garbage, Store
