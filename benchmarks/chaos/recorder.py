@@ -19,7 +19,7 @@ from zarr.storage import LocalStore
 
 from benchmarks.chaos.processes import RECORD_VARIABLE
 from sweeps import tasks
-from sweeps.plan import Block
+from sweeps.blocks import Block
 
 
 class _Recorder:
