@@ -76,7 +76,8 @@ def run(pause: float) -> Run:
 def _theory_seconds() -> float:
     """What the theory laid over the demo costs: science, too, but not the kernels'."""
     warm_up()
-    requests = theory_requests(make_plan(load_spec(_SPEC.read_text())))
+    spec = load_spec(_SPEC.read_text())
+    requests = theory_requests(make_plan(spec), spec)
     start = time.process_time()
     for request in requests:
         solve(request)

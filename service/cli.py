@@ -215,18 +215,6 @@ def plot(
 
 
 @app.command()
-def export(
-    id: Id,
-    out: Annotated[Path | None, typer.Option(help="Zip file to write; unset: rqf-ID.zip.")] = None,
-) -> None:
-    """Write result, spec and versions of a sweep into one archive."""
-    path = out or Path(f"rqf-{id}.zip")
-    with _client() as client:
-        client.sweep(id).export(path)
-    print(path)
-
-
-@app.command()
 def theory(parameters: Parameters = None, as_json: Json = False) -> None:
     """Print exact results; needs no service."""
     from service.console import csv_table

@@ -6,15 +6,14 @@ The methods, called from any thread, only change ledger and store and wake the r
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 import xarray as xr
 
-from sweeps.errors import Conflict, SweepsError, UnknownSweep
-from sweeps.export import archive
+from sweeps.errors import SweepsError, UnknownSweep
 from sweeps.job import lay_out
 from sweeps.ledger import Ledger
 from sweeps.options import Options
@@ -144,13 +143,6 @@ class Coordinator:
         """A sweep's dataset, lazily. Raises UnknownSweep."""
         self._ledger.get(id)
         return self._store.open_dataset(id)
-
-    def export(self, id: str) -> Iterator[bytes]:
-        """The archive of a sweep that has succeeded, piece by piece. Raises UnknownSweep, Conflict."""
-        status = self._ledger.get(id)
-        if status.state != "succeeded":
-            raise Conflict(id, status.state, "export")
-        return archive(status, self._store.dataset_path(id))
 
     def cluster(self) -> ClusterInfo:
         """The cluster, as it was at most a few seconds ago."""

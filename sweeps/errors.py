@@ -5,6 +5,7 @@ SweepsError
 │   └── TooLarge     the spec is well formed but exceeds a limit
 ├── UnknownSweep     no sweep has this id
 ├── Conflict         the sweep's state forbids the action
+├── DatasetDamaged   what a result dataset holds cannot be read
 ├── StoreInUse       another process owns the store
 ├── LedgerLost       the database does not answer
 ├── LedgerTooNew     a newer version of this program made the database's tables
@@ -72,6 +73,14 @@ class Conflict(SweepsError):
     def __init__(self, id: str, state: str, action: str) -> None:
         super().__init__(f"sweep {id} is {state}: cannot {action} it")
         self.id, self.state, self.action = id, state, action
+
+
+class DatasetDamaged(SweepsError):
+    """The variable ``name`` of the dataset at ``path`` cannot be read, as its checksum says for example."""
+
+    def __init__(self, path: str, name: str, reason: str) -> None:
+        super().__init__(f"{name} of the dataset {path} is damaged: {reason}")
+        self.path, self.name = path, name
 
 
 class StoreInUse(SweepsError):

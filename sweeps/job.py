@@ -8,19 +8,15 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import xarray as xr
-
-from rqf_engine.moments import WIDTH
 from sweeps.attributes import attributes
 from sweeps.blocks import Block, Node, group_into_tasks, missing_blocks, total, used_blocks
 from sweeps.cells import Cell
-from sweeps.overlay import TheoryRequest, TheoryValues, theory_requests
+from sweeps.overlay import TheoryRequest, theory_requests
 from sweeps.plan import Plan, estimate_plan, expected_realizations
+from sweeps.publisher import Publisher
 from sweeps.spec import SweepSpec
 from sweeps.status import Progress, SweepStatus
-from sweeps.store import DatasetWriter, Store
-from sweeps.summary import summarise, template
+from sweeps.store import Store
 from sweeps.tasks import TaskReport, simulate, solve_theory
 
 _TASK_SECONDS = 1.0
@@ -44,8 +40,8 @@ class Task:
 
 def lay_out(store: Store, spec: SweepSpec, plan: Plan, status: SweepStatus) -> None:
     """Note what a sweep stands on, and make the dataset that readers find before anything is simulated."""
-    store.note_cells(status.id, plan.distinct, theory_requests(plan))
-    store.create_dataset(status.id, template(plan, spec, attributes(status)))
+    store.note_cells(status.id, plan.distinct, theory_requests(plan, spec))
+    Publisher(store.dataset_path(status.id), plan, spec).create(attributes(status))
 
 
 class Job:
@@ -56,18 +52,13 @@ class Job:
         self.outstanding: dict[str, Task] = {}
         self.kernel_seconds = 0.0
         self._spec, self._plan, self._store = spec, plan, store
-        self._moments = np.zeros((*plan.shape, len(plan.times), WIDTH))
-        self._theory: dict[TheoryRequest, TheoryValues] = {}
         self._missing: dict[str, int] = {}
         self._stored: dict[str, set[Node]] = {}
         self._realizations_each = expected_realizations(spec)
-        self._positions: dict[str, list[tuple[int, ...]]] = {}
-        for cell in plan.cells:
-            self._positions.setdefault(cell.id, []).append(cell.position)
         self._estimate = estimate_plan(plan, spec)
         self._blocks_done = self._realizations = 0
         self._seconds_done = 0.0
-        self._writer = DatasetWriter(store.dataset_path(self.id))
+        self._publisher = Publisher(store.dataset_path(self.id), plan, spec)
         self._todo: deque[Task] = deque()
         self._take_stock()
         self._started = time.monotonic()
@@ -82,7 +73,7 @@ class Job:
             self._count(used_blocks(cell, self._realizations_each, stored))
             absent += missing or self._load(cell)
         # Theory first: the overlay is then there from the first cell on.
-        self._todo.extend(Task(request=request) for request in theory_requests(self._plan))
+        self._todo.extend(Task(request=request) for request in theory_requests(self._plan, self._spec))
         self._todo.extend(Task(blocks) for blocks in group_into_tasks(absent, _TASK_SECONDS))
 
     def _missing_of(self, cell: Cell) -> list[Block]:
@@ -103,8 +94,7 @@ class Job:
         missing = self._missing_of(cell)
         self._missing[cell.id] = len(missing)
         if moments is not None:
-            for position in self._positions[cell.id]:
-                self._moments[position] = moments.values
+            self._publisher.put(cell, moments)
         return missing
 
     def next_task(self) -> Task | None:
@@ -118,7 +108,7 @@ class Job:
             if values is None:
                 self._todo.append(task)
             else:
-                self._theory[task.request] = values
+                self._publisher.put_theory(task.request, values)
             return
         again: list[Block] = []
         for block in task.blocks:
@@ -162,8 +152,4 @@ class Job:
 
     def publish(self, attrs: Mapping[str, Any]) -> None:
         """Bring the dataset that readers see up to date."""
-        self._writer.write(self.dataset(attrs))
-
-    def dataset(self, attrs: Mapping[str, Any]) -> xr.Dataset:
-        """The dataset of what is complete."""
-        return summarise(self._plan, self._spec, self._moments, self._theory, attrs)
+        self._publisher.publish(attrs)

@@ -19,14 +19,16 @@ from rqf_engine.theory import exact_critical_bias, two_point_probabilities
 from sweeps.cells import Cell
 from sweeps.intervals import FloatArray
 from sweeps.plan import Plan
-from sweeps.spec import canonical_json
+from sweeps.refine import Column
+from sweeps.spec import SweepSpec, canonical_json
 
 
 @dataclass(frozen=True)
 class TheoryRequest:
     """The two-point problem at every (bias, time) of a plan, for one dimension and noise symmetry.
 
-    initial_angle: of the two tokens, radians; None for independent uniform ones.
+    initial_angle: of the two tokens, radians; None for independent uniform ones. with_boundary: whether the
+    critical bias is asked for, too.
     """
 
     dimension: int
@@ -35,6 +37,7 @@ class TheoryRequest:
     times: tuple[float, ...]
     tolerance: float
     initial_angle: float | None = None
+    with_boundary: bool = True
 
     @property
     def id(self) -> str:
@@ -45,7 +48,7 @@ class TheoryRequest:
 
 @dataclass(frozen=True)
 class TheoryValues:
-    """p_one, p_two: (biases, times). critical_bias: (times,), NaN where Φ never reaches ½ or has no law."""
+    """p_one, p_two: (biases, times). critical_bias: (times,), NaN where there is none, or not asked for."""
 
     p_one: FloatArray
     p_two: FloatArray
@@ -54,47 +57,67 @@ class TheoryValues:
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a request's values belong: an index along the plan's extra axes and dimension; which biases."""
+    """Where a request's values belong: its biases are those of ``cells``, all of one column."""
 
-    outer: tuple[int, ...]
-    biases: tuple[int, ...]
+    column: Column
+    cells: tuple[Cell, ...]
     request: TheoryRequest
 
 
-def theory_requests(plan: Plan) -> tuple[TheoryRequest, ...]:
+def theory_requests(plan: Plan, spec: SweepSpec) -> tuple[TheoryRequest, ...]:
     """What must be solved for the plan's overlay, each once; nothing if it has no N = 2."""
+    return tuple(dict.fromkeys(placement.request for placement in placements(plan, spec)))
+
+
+def placements(plan: Plan, spec: SweepSpec) -> Iterator[Placement]:
+    """The requests that the plan's two-token cells need, with the places of their values.
+
+    Those for the biases of the spec are apart from those for the biases that refinement adds: these change
+    from one level to the next.
+    """
     if 2 not in plan.coords["tokens"]:
-        return ()
-    return tuple(dict.fromkeys(placement.request for placement in placements(plan)))
-
-
-def placements(plan: Plan) -> Iterator[Placement]:
-    """The requests that the plan's two-token cells need, with the places of their values."""
-    for outer, cells in columns(plan):
-        known = tuple(j for j, cell in enumerate(cells) if _covers(cell.model))
-        if known:
-            model = cells[known[0]].model
-            overlap = model.initial.overlap
-            yield Placement(
-                outer,
-                known,
-                TheoryRequest(
-                    model.dimension,
-                    model.noise_symmetry,
-                    tuple(cells[j].model.bias for j in known),
-                    plan.times,
-                    cells[0].tolerance,
-                    None if overlap is None else math.acos(overlap),
-                ),
+        return
+    two = plan.coords["tokens"].index(2)
+    own = frozenset(spec.axes()["bias"])
+    for column, cells in columns(plan):
+        if column[-1] != two:
+            continue
+        known = [cell for cell in cells if _covers(cell.model)]
+        for with_boundary in (True, False):
+            part = tuple(
+                cell for cell in known if (plan.coords["bias"][cell.position[-2]] in own) == with_boundary
             )
+            if part:
+                yield Placement(column, part, _request(part, with_boundary))
 
 
-def columns(plan: Plan) -> Iterator[tuple[tuple[int, ...], tuple[Cell, ...]]]:
-    """For each index along the extra axes and dimension: its cells of the first token number, by bias."""
-    *outer, biases, tokens = plan.shape
-    for row, position in enumerate(np.ndindex(*outer)):
-        first = row * biases * tokens
-        yield position, plan.cells[first : first + biases * tokens : tokens]
+def _request(cells: tuple[Cell, ...], with_boundary: bool) -> TheoryRequest:
+    model = cells[0].model
+    overlap = model.initial.overlap
+    return TheoryRequest(
+        model.dimension,
+        model.noise_symmetry,
+        tuple(cell.model.bias for cell in cells),
+        cells[0].times,
+        cells[0].tolerance,
+        None if overlap is None else math.acos(overlap),
+        with_boundary,
+    )
+
+
+def columns(plan: Plan) -> Iterator[tuple[Column, tuple[Cell, ...]]]:
+    """Each column that has cells, with these by bias."""
+    found: dict[Column, list[Cell]] = {}
+    for cell in plan.cells:
+        found.setdefault(column_of(cell), []).append(cell)
+    for column, cells in found.items():
+        yield column, tuple(cells)
+
+
+def column_of(cell: Cell) -> Column:
+    """The column that a cell is in."""
+    *outer, _, tokens = cell.position
+    return (*outer, tokens)
 
 
 def has_boundary(cells: tuple[Cell, ...]) -> bool:
@@ -124,7 +147,7 @@ def solve(request: TheoryRequest) -> TheoryValues:
         )
         for bias in request.biases
     ]
-    if request.initial_angle is None and request.biases[-1] > 0:
+    if request.with_boundary and request.initial_angle is None and request.biases[-1] > 0:
         critical = exact_critical_bias(
             request.dimension, request.times, request.tolerance, request.noise_symmetry
         )

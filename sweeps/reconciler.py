@@ -19,6 +19,7 @@ from collections.abc import Callable
 from functools import partial
 
 from sweeps.attributes import attributes, completed
+from sweeps.dataset import write_attributes
 from sweeps.errors import ClusterLost, Conflict, LedgerLost, SweepsError, UnknownSweep
 from sweeps.executor import Executor, Outcome
 from sweeps.job import Job, lay_out
@@ -28,7 +29,7 @@ from sweeps.spec import parse_spec
 from sweeps.speed import known_speed
 from sweeps.state import Event
 from sweeps.status import ClusterInfo, Progress, SweepStatus
-from sweeps.store import DatasetWriter, Store
+from sweeps.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -312,7 +313,7 @@ class Reconciler:
             self._forget(id)
 
     def _write_attributes(self, id: str) -> None:
-        DatasetWriter(self._store.dataset_path(id)).write_attributes(attributes(self._ledger.get(id)))
+        write_attributes(self._store.dataset_path(id), attributes(self._ledger.get(id)))
 
     def _forget(self, id: str) -> None:
         for table in (self._jobs, self._live, self._published):

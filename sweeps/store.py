@@ -1,4 +1,4 @@
-"""Everything that is kept: blocks of moments, solved theory, result datasets. The only user of Zarr.
+"""Everything that is kept: blocks of moments, solved theory, result datasets.
 
 Truth lives here: a block is done exactly when its chunk is there and its checksum holds. Blocks are the
 chunks of one sparse Zarr array for each number of record times; a row of it is a cell, named by a hash of its
@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import json
 import logging
 import os
 import secrets
@@ -24,19 +23,15 @@ import shutil
 import socket
 import tempfile
 import time
-import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 import xarray as xr
 import zarr
-from numpy.typing import NDArray
 from zarr.codecs import Crc32cCodec, ZstdCodec
-from zarr.errors import ZarrUserWarning
 
 from rqf_engine import NUMERICS_VERSION
 from rqf_engine.moments import WIDTH, Moments
@@ -182,23 +177,6 @@ class Store:
     def dataset_path(self, sweep: str) -> Path:
         """Where a sweep's result dataset is, or will be."""
         return self.root / "sweeps" / sweep / "result.zarr"
-
-    def create_dataset(self, sweep: str, dataset: xr.Dataset) -> None:
-        """Write a dataset under its final name in one step, replacing what an earlier one left."""
-        path = self.dataset_path(sweep)
-        temporary = path.with_name(".creating.zarr")
-        shutil.rmtree(temporary, ignore_errors=True)
-        with warnings.catch_warnings():
-            # Readers over HTTP find nothing without it; Zarr's specification is only late in adopting it.
-            warnings.filterwarnings("ignore", "Consolidated metadata", ZarrUserWarning)
-            dataset.to_zarr(temporary, mode="w", zarr_format=3, consolidated=True)
-        # Moved aside before it is removed: a half-removed dataset reads as one with NaN in it.
-        old = path.with_name(".replaced.zarr")
-        shutil.rmtree(old, ignore_errors=True)
-        if path.exists():
-            path.rename(old)
-        temporary.rename(path)
-        shutil.rmtree(old, ignore_errors=True)
 
     def open_dataset(self, sweep: str) -> xr.Dataset:
         """A sweep's dataset, lazily."""
@@ -354,43 +332,6 @@ class Store:
         file.write(f"process {os.getpid()} on {socket.gethostname()}")
         file.flush()
         return file
-
-
-class DatasetWriter:
-    """Brings a sweep's dataset up to date in place: chunks are replaced whole, one by one.
-
-    ``realizations`` comes last: where a reader finds it above 0, the cell's other variables are there.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._written: dict[str, NDArray[Any]] = {}
-
-    @cached_property
-    def _group(self) -> zarr.Group:
-        return zarr.open_group(self._path, mode="r+")
-
-    def write(self, dataset: xr.Dataset) -> None:
-        """Write the variables that differ from what this writer wrote last, then the root attributes."""
-        for name in sorted(map(str, dataset.data_vars), key="realizations".__eq__):
-            values = dataset[name].values
-            before = self._written.get(name)
-            if before is not None and before.tobytes() == values.tobytes():
-                continue
-            array = self._group[name]
-            assert isinstance(array, zarr.Array)
-            array[...] = values
-            self._written[name] = values
-        self.write_attributes(dataset.attrs)
-
-    def write_attributes(self, attributes: Mapping[str, Any]) -> None:
-        """Replace the root attributes."""
-        # By hand and in one step: Zarr would drop the consolidated metadata first, and a reader who
-        # comes in between would see an empty dataset.
-        file = self._path / "zarr.json"
-        metadata = json.loads(file.read_bytes())
-        metadata["attributes"] = dict(attributes)
-        _replace(file, json.dumps(metadata, indent=2).encode())
 
 
 def is_full(error: BaseException) -> bool:

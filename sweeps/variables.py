@@ -19,12 +19,13 @@ EXPONENT = f"top Lyapunov exponent of the flow on the sphere, {RQF}; {BIAS}"
 
 @dataclass(frozen=True)
 class Variable:
-    """One variable: the axes it has besides the extra ones, and its attributes."""
+    """One variable: the axes it has besides the extra ones, its attributes, and its data type."""
 
     over: tuple[str, ...]
     long_name: str
     source: str | None = None
     units: str = "1"
+    kind: str = "float64"
 
     @property
     def attrs(self) -> dict[str, str]:
@@ -58,10 +59,13 @@ VARIABLES: dict[str, Variable] = {
     "minority_fraction": Variable(ALL, "mean share of the smaller cluster among clustered realisations"),
     "overlap_histogram": Variable((*ALL, "overlap"), "number of pairs with this overlap"),
     **_with_error("lyapunov", Variable(CELL, "measured top Lyapunov exponent", GROWTH)),
-    "realizations": Variable(CELL, "realisations behind the cell"),
-    "failed_realizations": Variable(CELL, "realisations left out because a number stopped being finite"),
+    "realizations": Variable(CELL, "realisations behind the cell", kind="int64"),
+    "failed_realizations": Variable(
+        CELL, "realisations left out because a number stopped being finite", kind="int64"
+    ),
     "step": Variable(CELL, "time step used"),
-    "integrator": Variable(CELL, "scheme used"),
+    # Variable-length strings: Zarr v3 specifies no fixed-length ones.
+    "integrator": Variable(CELL, "scheme used", kind="string"),
     **_with_interval(
         "critical_bias",
         Variable(CRITICAL, "bias at which the collapse order parameter passes 1/2"),

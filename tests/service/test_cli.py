@@ -7,7 +7,6 @@ import json
 import signal
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -91,14 +90,6 @@ def test_plot(rqf: Rqf, sweep: Sweep, tmp_path: Path) -> None:
     rqf("plot", sweep.id, "dimension=3", "--kind", "collapse", "--out", "c.svg")
     assert b"<svg" in (tmp_path / "c.svg").read_bytes()
     rqf("plot", sweep.id, "--out", "c.gif", code=2)
-
-
-def test_export(rqf: Rqf, sweep: Sweep, tmp_path: Path) -> None:
-    assert rqf("export", sweep.id).strip() == f"rqf-{sweep.id}.zip"
-    assert zipfile.is_zipfile(tmp_path / f"rqf-{sweep.id}.zip")
-    assert rqf("export", sweep.id, "--out", "kept.zip").strip() == "kept.zip"
-    rqf("export", "0123456789ab", code=2)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["kept.zip", f"rqf-{sweep.id}.zip"]
 
 
 def test_theory_needs_no_service(rqf: Rqf, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import xarray as xr
 from numpy.typing import NDArray
 
-from rqf_engine.moments import COLUMNS, OVERLAP_BINS, WIDTH
+from rqf_engine.moments import COLUMNS, OVERLAP_BINS, WIDTH, Moments
 from sweeps.coordinator import Coordinator
 from sweeps.options import LocalOptions
+from sweeps.overlay import TheoryRequest, TheoryValues
 from sweeps.plan import Plan, make_plan
+from sweeps.publisher import Publisher
 from sweeps.spec import SweepSpec, parse_spec
 
 _EXAMPLE = Path(__file__).parents[2] / "examples" / "phase_diagram.json"
@@ -73,6 +76,34 @@ def drawn_moments(small_plan: Plan) -> NDArray[np.float64]:
             count, np.full(OVERLAP_BINS, 1 / OVERLAP_BINS), len(times)
         )
     return moments
+
+
+@pytest.fixture
+def published(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., xr.Dataset]:
+    """The dataset of a plan, from moments of plan.shape + (times, WIDTH) with count 0 for what is missing."""
+
+    def publish(
+        plan: Plan,
+        spec: SweepSpec,
+        moments: NDArray[np.float64] | None = None,
+        theory: Mapping[TheoryRequest, TheoryValues] | None = None,
+        attributes: Mapping[str, Any] | None = None,
+    ) -> xr.Dataset:
+        path = tmp_path_factory.mktemp("published") / "result.zarr"
+        publisher = Publisher(path, plan, spec)
+        publisher.create(attributes or {})
+        if moments is not None:
+            for cell in plan.cells:
+                if moments[cell.position][:, COLUMNS.index("count")].any():
+                    publisher.put(cell, Moments(moments[cell.position]))
+        for request, values in (theory or {}).items():
+            publisher.put_theory(request, values)
+        assert publisher.publish(attributes or {})
+        dataset: xr.Dataset = xr.open_zarr(path, chunks=None)
+        with dataset:
+            return dataset.load()
+
+    return publish
 
 
 @pytest.fixture(scope="session")

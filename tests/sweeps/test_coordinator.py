@@ -20,6 +20,7 @@ from sweeps.errors import Conflict, LedgerLost, StoreInUse, TooLarge, UnknownSwe
 from sweeps.job import Job
 from sweeps.options import LocalOptions
 from sweeps.plan import make_plan
+from sweeps.publisher import Publisher
 from sweeps.spec import SweepSpec, canonical_json, load_spec, parse_spec
 from sweeps.state import FINAL
 from sweeps.store import Store
@@ -73,7 +74,10 @@ def _simulated(text: str) -> dict[str, bytes]:
             assert task.request is not None
             solve_theory(root, spec.id, task.request)
             job.complete(task)
-        return _bits(job.dataset({}))
+        Publisher(store.dataset_path(spec.id), plan, spec).create({})
+        job.publish({})
+        with store.open_dataset(spec.id) as dataset:
+            return _bits(dataset)
 
 
 def _bits(dataset: xr.Dataset) -> dict[str, bytes]:

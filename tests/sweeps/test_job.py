@@ -7,7 +7,6 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
-import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,9 +15,9 @@ from sweeps.blocks import Block, missing_blocks
 from sweeps.job import Job, Task
 from sweeps.overlay import TheoryRequest, TheoryValues, theory_requests
 from sweeps.plan import make_plan
+from sweeps.publisher import Publisher
 from sweeps.spec import parse_spec
 from sweeps.store import Store
-from sweeps.summary import template
 
 #: Cells of one block (two tokens) and of three (forty tokens); with this step each block is a task.
 SPEC = parse_spec(
@@ -33,7 +32,7 @@ SPEC = parse_spec(
 )
 PLAN = make_plan(SPEC)
 BLOCKS = tuple(block for cell in PLAN.cells for block in missing_blocks(cell, 250, set(), 1.0))
-(REQUEST,) = theory_requests(PLAN)
+(REQUEST,) = theory_requests(PLAN, SPEC)
 
 
 @pytest.fixture
@@ -84,8 +83,11 @@ def _complete(job: Job, task: Task) -> None:
     job.complete(task)
 
 
-def _bits(dataset: xr.Dataset) -> dict[str, bytes]:
-    return {str(name): variable.values.tobytes() for name, variable in dataset.data_vars.items()}
+def _bits(job: Job, store: Store) -> dict[str, bytes]:
+    path = store.dataset_path(job.id)
+    Publisher(path, PLAN, SPEC).create({})
+    job.publish({})
+    return {str(file.relative_to(path)): file.read_bytes() for file in path.rglob("*") if file.is_file()}
 
 
 def _run_to_end(job: Job, store: Store) -> None:
@@ -210,7 +212,7 @@ def test_bits_do_not_depend_on_order_or_interruption(order: list[Block], interru
             _perform(store, task)
             _complete(job, task)
         assert job.done
-        assert _bits(job.dataset({})) == _bits_in_order()
+        assert _bits(job, store) == _bits_in_order()
 
 
 @cache
@@ -219,11 +221,11 @@ def _bits_in_order() -> dict[str, bytes]:
         store = _store(Path(root))
         job = Job(SPEC, PLAN, store)
         _run_to_end(job, store)
-        return _bits(job.dataset({}))
+        return _bits(job, store)
 
 
 def test_only_complete_cells_are_published(store: Store) -> None:
-    store.create_dataset(SPEC.id, template(PLAN, SPEC, {"state": "queued"}))
+    Publisher(store.dataset_path(SPEC.id), PLAN, SPEC).create({"state": "queued"})
     _simulate(store, *(block for block in BLOCKS if block.start == 0 or block.cell.model.tokens == 2))
     Job(SPEC, PLAN, store).publish({"state": "running"})
     with store.open_dataset(SPEC.id) as dataset:

@@ -7,23 +7,29 @@ import numpy as np
 import pytest
 
 from rqf_engine.theory import exact_critical_bias, two_point_probabilities
-from sweeps.overlay import TheoryRequest, placements, solve, theory_requests
+from sweeps.overlay import Placement, TheoryRequest, placements, solve, theory_requests
 from sweeps.plan import Plan, make_plan
-from sweeps.spec import parse_spec
+from sweeps.spec import SweepSpec, parse_spec
 
 
-def test_one_request_for_each_dimension(small_plan: Plan) -> None:
-    requests = theory_requests(small_plan)
+def _placements(data: dict[str, Any]) -> list[Placement]:
+    spec = parse_spec(data)
+    return list(placements(make_plan(spec), spec))
+
+
+def test_one_request_for_each_dimension(small_plan: Plan, small_spec: SweepSpec) -> None:
+    requests = theory_requests(small_plan, small_spec)
     assert [request.dimension for request in requests] == [3, 64]
-    assert [placement.outer for placement in placements(small_plan)] == [(0,), (1,)]
+    assert [placement.column for placement in placements(small_plan, small_spec)] == [(0, 0), (1, 0)]
     for request in requests:
+        assert request.with_boundary
         assert request.biases == small_plan.coords["bias"]
         assert request.times == small_plan.times
 
 
 def test_no_request_without_two_tokens() -> None:
     data = {"dimension": 3, "bias": 0.1, "tokens": [3, 4], "times": 1}
-    assert theory_requests(make_plan(parse_spec(data))) == ()
+    assert _placements(data) == []
 
 
 def test_a_request_is_named_by_its_content() -> None:
@@ -42,6 +48,7 @@ def test_a_request_is_named_by_its_content() -> None:
         {"tolerance": 0.2},
         {"noise_symmetry": 0.5},
         {"initial_angle": 1.0},
+        {"with_boundary": False},
     ]
     ids = {TheoryRequest(**(base | change)).id for change in changes}
     assert len(ids) == len(changes)
@@ -50,10 +57,9 @@ def test_a_request_is_named_by_its_content() -> None:
 
 def test_without_a_bias_the_theory_is_that_of_bias_noise() -> None:
     data = {"dimension": [3, 5], "bias": [0], "tokens": [2, 4], "times": [1, 2]}
-    (noise,) = {p.request for p in placements(make_plan(parse_spec(data | {"dimension": 3})))}
-    spec = parse_spec(data | {"bias_kind": ["constant", "noise"]})
-    found = list(placements(make_plan(spec)))
-    assert [p.outer for p in found] == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    (noise,) = {p.request for p in _placements(data | {"dimension": 3})}
+    found = _placements(data | {"bias_kind": ["constant", "noise"]})
+    assert [p.column for p in found] == [(0, 0, 0), (0, 1, 0), (1, 0, 0), (1, 1, 0)]
     assert noise in {p.request for p in found}
     assert len({p.request for p in found}) == 2
     assert np.isnan(solve(noise).critical_bias).all()
@@ -62,14 +68,14 @@ def test_without_a_bias_the_theory_is_that_of_bias_noise() -> None:
 def test_tokens_that_start_antipodal_have_no_theory() -> None:
     data = {"dimension": 3, "bias": 0.1, "tokens": 2, "times": 1}
     start = {"kind": "equiangular", "overlap": -1}
-    assert theory_requests(make_plan(parse_spec(data | {"initial": start}))) == ()
+    assert _placements(data | {"initial": start}) == []
 
 
 @pytest.mark.parametrize("noise_symmetry", [1.0, -0.5])
 def test_tokens_at_an_angle_have_probabilities_and_no_boundary(noise_symmetry: float) -> None:
     data = {"dimension": 3, "bias": [0, 0.3], "tokens": 2, "times": [1, 6], "noise_symmetry": noise_symmetry}
     start = {"kind": "equiangular", "overlap": -0.5}
-    (request,) = theory_requests(make_plan(parse_spec(data | {"initial": start})))
+    (request,) = {p.request for p in _placements(data | {"initial": start})}
     values = solve(request)
     for row, bias in enumerate(request.biases):
         exact = two_point_probabilities(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from typing import Any
@@ -18,18 +19,26 @@ from sweeps.overlay import solve, theory_requests
 from sweeps.plan import Plan, make_plan
 from sweeps.plots import collapse, phase_diagram, save
 from sweeps.spec import SweepSpec, parse_spec
-from sweeps.summary import summarise, template
 
 
 @pytest.fixture
-def dataset(small_plan: Plan, small_spec: SweepSpec, drawn_moments: NDArray[np.float64]) -> xr.Dataset:
-    theory = {request: solve(request) for request in theory_requests(small_plan)}
-    return summarise(small_plan, small_spec, drawn_moments, theory, {})
+def dataset(
+    small_plan: Plan,
+    small_spec: SweepSpec,
+    drawn_moments: NDArray[np.float64],
+    published: Callable[..., xr.Dataset],
+) -> xr.Dataset:
+    theory = {request: solve(request) for request in theory_requests(small_plan, small_spec)}
+    return published(small_plan, small_spec, drawn_moments, theory)
 
 
-def _empty(**changes: Any) -> xr.Dataset:
-    spec = parse_spec({"dimension": 3, "bias": [0, 0.1], "tokens": 2, "times": [1, 2]} | changes)
-    return template(make_plan(spec), spec, {})
+@pytest.fixture
+def empty(published: Callable[..., xr.Dataset]) -> Callable[..., xr.Dataset]:
+    def publish(**changes: Any) -> xr.Dataset:
+        spec = parse_spec({"dimension": 3, "bias": [0, 0.1], "tokens": 2, "times": [1, 2]} | changes)
+        return published(make_plan(spec), spec)
+
+    return publish
 
 
 def test_the_phase_diagram_has_a_panel_for_each_dimension_and_token_number(dataset: xr.Dataset) -> None:
@@ -97,16 +106,18 @@ def test_threads_draw_without_disturbing_each_other(dataset: xr.Dataset) -> None
         "many panels",
     ],
 )
-def test_small_empty_and_large_datasets_are_drawn(changes: dict[str, Any]) -> None:
-    empty = _empty(**changes)
-    assert len(phase_diagram(empty).axes) <= 4 * 5 + 1
-    collapse(empty)
+def test_small_empty_and_large_datasets_are_drawn(
+    changes: dict[str, Any], empty: Callable[..., xr.Dataset]
+) -> None:
+    dataset = empty(**changes)
+    assert len(phase_diagram(dataset).axes) <= 4 * 5 + 1
+    collapse(dataset)
 
 
-def _attention(**changes: Any) -> xr.Dataset:
+def _attention(empty: Callable[..., xr.Dataset], **changes: Any) -> xr.Dataset:
     """Tokens that merge where attention is above the critical line, and share two clusters below it."""
     data: dict[str, Any] = {"bias": 0, "tokens": [2, 3], "attention_strength": [0, 2, 4, 6, 8]}
-    found = _empty(**(data | {"inverse_temperature": [0.0, 0.5, 0.9]} | changes))
+    found = empty(**(data | {"inverse_temperature": [0.0, 0.5, 0.9]} | changes))
     critical = (1 + found.noise_symmetry) / 2 * (1 + np.exp(2 * found.inverse_temperature))
     merged = (found.attention_strength > critical).astype(float)
     found["collapse"] = merged.broadcast_like(found.collapse).transpose(*found.collapse.dims)
@@ -125,9 +136,12 @@ def _attention(**changes: Any) -> xr.Dataset:
     ids=["strength and temperature", "strength", "temperature", "symmetry"],
 )
 def test_with_a_single_bias_the_axes_are_what_varies(
-    changes: dict[str, Any], labels: tuple[str, str] | None, height: float | None
+    changes: dict[str, Any],
+    labels: tuple[str, str] | None,
+    height: float | None,
+    empty: Callable[..., xr.Dataset],
 ) -> None:
-    figure = phase_diagram(_attention(**changes))
+    figure = phase_diagram(_attention(empty, **changes))
     panel, other = figure.axes[0], figure.axes[1]
     if labels is not None:
         assert labels[0] in other.get_xlabel()
@@ -140,17 +154,17 @@ def test_with_a_single_bias_the_axes_are_what_varies(
     save(figure, "png")
 
 
-def test_what_cannot_be_drawn_says_why() -> None:
+def test_what_cannot_be_drawn_says_why(empty: Callable[..., xr.Dataset]) -> None:
     with pytest.raises(PlotError, match=r"attention_strength \(or of bias\)"):
-        phase_diagram(_empty(bias=[0.1, 0.2], attention_strength=[0, 1]))
+        phase_diagram(empty(bias=[0.1, 0.2], attention_strength=[0, 1]))
     with pytest.raises(PlotError, match="bias_kind"):
-        phase_diagram(_empty(bias=[0.1], bias_kind=["noise", "constant"]))
+        phase_diagram(empty(bias=[0.1], bias_kind=["noise", "constant"]))
     with pytest.raises(PlotError, match="positive"):
-        phase_diagram(_empty(bias=0))
-    stacked = xr.concat([_empty(), _empty()], xr.DataArray([0.0, 1.0], dims="noise_symmetry"))
+        phase_diagram(empty(bias=0))
+    stacked = xr.concat([empty(), empty()], xr.DataArray([0.0, 1.0], dims="noise_symmetry"))
     with pytest.raises(PlotError, match="noise_symmetry"):
         phase_diagram(stacked)
-    unpredicted = _empty()
+    unpredicted = empty()
     unpredicted["predicted_critical_bias"] = unpredicted.predicted_critical_bias * np.nan
     with pytest.raises(PlotError, match="bias noise"):
         collapse(unpredicted)

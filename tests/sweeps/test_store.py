@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -13,18 +12,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import xarray as xr
 import zarr
-from numpy.typing import NDArray
 
 from rqf_engine.moments import WIDTH, Moments
 from sweeps.blocks import Block, missing_blocks
 from sweeps.errors import StoreInUse
 from sweeps.overlay import TheoryRequest, TheoryValues
 from sweeps.plan import Plan
+from sweeps.publisher import Publisher
 from sweeps.spec import SweepSpec
-from sweeps.store import DatasetWriter, Garbage, Store
-from sweeps.summary import summarise, template
+from sweeps.store import Garbage, Store
 
 _WRITER = """
 import sys
@@ -304,74 +301,6 @@ def test_damaged_theory_is_missing_and_can_be_solved_again(
     assert store.read_theory(request_) is not None
 
 
-# -- datasets -----------------------------------------------------------------------------------------
-
-
-def _assert_same(dataset: xr.Dataset, expected: xr.Dataset) -> None:
-    assert set(dataset.data_vars) == set(expected.data_vars)
-    for name in expected.data_vars:
-        found, wanted = dataset[name].values, expected[name].values
-        assert found.astype(wanted.dtype).tobytes() == wanted.tobytes(), name
-
-
-def test_a_dataset_is_replaced_whole(store: Store, small_plan: Plan, small_spec: SweepSpec) -> None:
-    first = template(small_plan, small_spec, {"state": "first"})
-    store.create_dataset("id", first)
-    second = template(small_plan, small_spec, {"state": "second"}).drop_vars("collapse")
-    store.create_dataset("id", second)
-    with store.open_dataset("id") as dataset:
-        assert dataset.attrs == {"state": "second"}
-        _assert_same(dataset, second)
-    assert [path.name for path in store.dataset_path("id").parent.iterdir()] == ["result.zarr"]
-
-
-def test_what_a_writer_wrote_is_read(
-    store: Store, small_plan: Plan, small_spec: SweepSpec, drawn_moments: NDArray[np.float64]
-) -> None:
-    store.create_dataset("id", template(small_plan, small_spec, {"state": "running"}))
-    writer = DatasetWriter(store.dataset_path("id"))
-    half = np.where(np.arange(10)[:, None, None, None] < 5, drawn_moments, 0)
-    for moments, state in ((half, "running"), (drawn_moments, "succeeded"), (half, "odd")):
-        written = summarise(small_plan, small_spec, moments, {}, {"state": state, "n": 1.5})
-        writer.write(written)
-        with store.open_dataset("id") as dataset:
-            assert dataset.attrs == {"state": state, "n": 1.5}
-            _assert_same(dataset, written)
-
-
-def test_readers_see_every_variable_and_whole_cells_at_any_time(
-    store: Store, small_plan: Plan, small_spec: SweepSpec, drawn_moments: NDArray[np.float64]
-) -> None:
-    store.create_dataset("id", template(small_plan, small_spec, {"round": 0}))
-    path = store.dataset_path("id")
-    variables = set(template(small_plan, small_spec, {}).data_vars)
-    writer = DatasetWriter(path)
-    ended = threading.Event()
-    rounds = []
-
-    def read() -> None:
-        last = False
-        while not last:
-            last = ended.is_set()
-            with xr.open_zarr(path, chunks=None) as dataset:
-                assert set(dataset.data_vars) == variables
-                assert "consolidated_metadata" in json.loads((path / "zarr.json").read_bytes())
-                simulated = dataset["realizations"].values > 0
-                for name in ("p_one_cluster", "collapse", "mean_overlap", "p_unclustered_high"):
-                    assert np.isfinite(dataset[name].values[simulated]).all()
-                rounds.append(dataset.attrs["round"])
-
-    with ThreadPoolExecutor(1) as pool:
-        reader = pool.submit(read)
-        for number in range(1, 11):
-            moments = np.where(np.arange(10)[:, None, None, None] < number, drawn_moments, 0)
-            writer.write(summarise(small_plan, small_spec, moments, {}, {"round": number}))
-        ended.set()
-        reader.result()
-    assert rounds == sorted(rounds)
-    assert rounds[-1] == 10
-
-
 # -- what sweeps stand on, flags ----------------------------------------------------------------------
 
 
@@ -400,7 +329,7 @@ def test_removing_a_sweep_leaves_nothing_of_it(
     store: Store, small_plan: Plan, small_spec: SweepSpec, blocks: list[Block]
 ) -> None:
     store.write_block(blocks[0], _moments(blocks[0]))
-    store.create_dataset("id", template(small_plan, small_spec, {}))
+    Publisher(store.dataset_path("id"), small_plan, small_spec).create({})
     store.note_cells("id", [blocks[0].cell])
     store.stop("id")
     store.doom("id")

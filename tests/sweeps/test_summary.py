@@ -1,223 +1,155 @@
 from __future__ import annotations
 
-import json
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import pytest
-import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from rqf_engine.model import Model
 from rqf_engine.moments import COLUMNS, OVERLAP_BINS, WIDTH
-from rqf_engine.theory import lyapunov_exponent, predicted_critical_bias
+from rqf_engine.theory import collapse_order_parameter
+from sweeps.boundary import critical_bias
+from sweeps.cells import Cell
 from sweeps.intervals import wilson
-from sweeps.overlay import solve, theory_requests
 from sweeps.plan import Plan, make_plan
-from sweeps.spec import SweepSpec, parse_spec
-from sweeps.summary import summarise, template
-from sweeps.variables import VARIABLES
+from sweeps.spec import parse_spec
+from sweeps.summary import boundary, measured
+from sweeps.variables import CRITICAL, VARIABLES
 
-_ATTRS = {"spec": json.dumps({"a": 1}), "sweep_id": "0" * 12, "state": "succeeded"}
-
-#: Every variable of the published contract, with the axes it is over.
-_CELL = ("dimension", "bias", "tokens")
-_ALL = (*_CELL, "time")
-_CRITICAL = ("dimension", "tokens", "time")
-_CONTRACT = {
-    **dict.fromkeys(
-        f"{name}{end}"
-        for name in ("p_one_cluster", "p_two_cluster", "p_unclustered", "collapse")
-        for end in ("", "_low", "_high")
-    ),
-    **dict.fromkeys(
-        ("mean_overlap", "mean_overlap_stderr", "mean_squared_overlap", "mean_squared_overlap_stderr")
-    ),
-    **dict.fromkeys(("minority_fraction", "exact_p_one_cluster", "exact_p_two_cluster")),
-}
-_OVER: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(_CONTRACT, _ALL),
-    "overlap_histogram": (*_ALL, "overlap"),
-    **dict.fromkeys(
-        ("lyapunov", "lyapunov_stderr", "realizations", "step", "integrator", "exact_lyapunov"), _CELL
-    ),
-    **dict.fromkeys(
-        (
-            "critical_bias",
-            "critical_bias_low",
-            "critical_bias_high",
-            "predicted_critical_bias",
-            "exact_critical_bias",
-        ),
-        _CRITICAL,
-    ),
-}
+_ONE, _TWO, _COUNT = (COLUMNS.index(name) for name in ("one", "two", "count"))
 
 
-@pytest.fixture
-def dataset(small_plan: Plan, small_spec: SweepSpec, drawn_moments: NDArray[np.float64]) -> xr.Dataset:
-    theory = {request: solve(request) for request in theory_requests(small_plan)}
-    return summarise(small_plan, small_spec, drawn_moments, theory, _ATTRS)
+def _stack(plan: Plan, moments: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(cells, times, WIDTH), in the order of the plan."""
+    return np.stack([moments[cell.position] for cell in plan.cells])
 
 
-def test_the_dataset_has_what_the_contract_promises(dataset: xr.Dataset) -> None:
-    for name, over in _OVER.items():
-        assert dataset[name].dims == over, name
-    for variable in [*dataset.data_vars.values(), *dataset.coords.values()]:
-        assert variable.attrs["long_name"]
-        assert variable.attrs["units"] in ("1", "rad")
-    assert dataset.attrs == _ATTRS
-    assert dataset.sizes["overlap"] == OVERLAP_BINS
-    assert dataset["overlap"].values[[0, -1]] == pytest.approx([-1 + 1 / 64, 1 - 1 / 64])
-    for name in ("bias_kind", "noise_symmetry", "attention_strength", "inverse_temperature", "tolerance"):
-        assert dataset.coords[name].dims == ()
+def test_it_gives_every_measured_variable(small_plan: Plan, drawn_moments: NDArray[np.float64]) -> None:
+    found = measured(small_plan.cells, _stack(small_plan, drawn_moments))
+    theory = {name for name in VARIABLES if name.startswith(("exact_", "predicted_"))}
+    cells = {name for name, info in VARIABLES.items() if info.over != CRITICAL} - theory
+    assert set(found) == cells
+    assert list(found)[-1] == "realizations"
+    lengths = {"time": 3, "overlap": OVERLAP_BINS}
+    for name, values in found.items():
+        trailing = tuple(lengths[axis] for axis in VARIABLES[name].over if axis in lengths)
+        assert values.shape == (len(small_plan.cells), *trailing)
+        kind = {"float64": "f", "int64": "i", "string": "T"}[VARIABLES[name].kind]
+        assert values.dtype.kind == kind
+    bounds = critical_bias(np.array([0.1]), np.array([[1.0]]), np.array([[2.0]]), np.array(2))
+    column = boundary(np.array([0.1]), 2, np.array([[1]]), np.array([[2]]))
+    assert set(column) == {name for name, info in VARIABLES.items() if info.over == CRITICAL} - theory
+    assert np.isnan([bounds.bias, *column.values()]).all()
 
 
 def test_counts_become_shares_with_their_intervals(
-    dataset: xr.Dataset, drawn_moments: NDArray[np.float64]
+    small_plan: Plan, drawn_moments: NDArray[np.float64]
 ) -> None:
-    one = drawn_moments[..., COLUMNS.index("one")]
-    np.testing.assert_array_equal(dataset.p_one_cluster, one / 1500)
+    moments = _stack(small_plan, drawn_moments)
+    found = measured(small_plan.cells, moments)
+    one = moments[..., _ONE]
+    np.testing.assert_array_equal(found["p_one_cluster"], one / 1500)
     low, high = wilson(one, np.full(one.shape, 1500.0))
-    np.testing.assert_array_equal(dataset.p_one_cluster_low, low)
-    np.testing.assert_array_equal(dataset.p_one_cluster_high, high)
-    total = dataset.p_one_cluster + dataset.p_two_cluster + dataset.p_unclustered
+    np.testing.assert_array_equal(found["p_one_cluster_low"], low)
+    np.testing.assert_array_equal(found["p_one_cluster_high"], high)
+    total = found["p_one_cluster"] + found["p_two_cluster"] + found["p_unclustered"]
     np.testing.assert_allclose(total, 1, rtol=1e-12)
-    floor = 2.0 ** (1 - dataset.tokens)
-    np.testing.assert_allclose(
-        dataset.collapse, ((dataset.p_one_cluster - floor) / (1 - floor)).transpose(*_ALL), rtol=1e-12
-    )
-    assert (dataset.collapse_low <= dataset.collapse).all()
-    assert (dataset.collapse <= dataset.collapse_high).all()
+    for row, cell in enumerate(small_plan.cells):
+        expected = collapse_order_parameter(found["p_one_cluster"][row], cell.model.tokens)
+        np.testing.assert_array_equal(found["collapse"][row], expected)
+    assert (found["collapse_low"] <= found["collapse"]).all()
+    assert (found["collapse"] <= found["collapse_high"]).all()
+    np.testing.assert_array_equal(found["realizations"], 1500)
 
 
-def test_means_and_errors_are_those_of_the_samples(small_plan: Plan, small_spec: SweepSpec) -> None:
+def test_means_and_errors_are_those_of_the_samples(small_plan: Plan) -> None:
     generator = np.random.default_rng(3)
     samples = generator.uniform(-1, 1, (700, len(small_plan.times)))
     minority = generator.uniform(0, 0.5, 200)
-    moments = np.zeros((*small_plan.shape, len(small_plan.times), WIDTH))
-    column = {name: moments[..., i] for i, name in enumerate(COLUMNS)}
+    moments = np.zeros((1, len(small_plan.times), WIDTH))
+    column = {name: moments[0, :, i] for i, name in enumerate(COLUMNS)}
     column["count"][:] = 700
     column["one"][:], column["two"][:] = 150, 50
     column["overlap"][:], column["overlap_squared"][:] = samples.sum(axis=0), (samples**2).sum(axis=0)
     column["minority"][:] = minority.sum()
-    found = summarise(small_plan, small_spec, moments, {}, _ATTRS).isel(dimension=1, bias=2, tokens=0)
-    np.testing.assert_allclose(found.mean_overlap, samples.mean(axis=0))
-    np.testing.assert_allclose(found.mean_overlap_stderr, samples.std(axis=0, ddof=1) / 700**0.5)
-    np.testing.assert_allclose(found.minority_fraction, minority.mean())
+    found = measured(small_plan.cells[:1], moments)
+    np.testing.assert_allclose(found["mean_overlap"][0], samples.mean(axis=0))
+    np.testing.assert_allclose(found["mean_overlap_stderr"][0], samples.std(axis=0, ddof=1) / 700**0.5)
+    np.testing.assert_allclose(found["minority_fraction"][0], minority.mean())
 
 
-def test_what_is_not_simulated_is_nan_and_counts_zero(
-    small_plan: Plan, small_spec: SweepSpec, drawn_moments: NDArray[np.float64], dataset: xr.Dataset
-) -> None:
-    moments = drawn_moments.copy()
-    moments[1, 3] = 0
-    part = summarise(small_plan, small_spec, moments, {}, _ATTRS)
-    hole = part.isel(dimension=1, bias=3)
-    assert (hole.realizations == 0).all()
-    assert (hole.integrator == "").all()
-    measured = [name for name in VARIABLES if not name.startswith(("exact_", "predicted_", "critical_"))]
-    for name in set(measured) - {"realizations", "failed_realizations", "integrator"}:
-        assert hole[name].isnull().all(), name
-    xr.testing.assert_identical(part[measured].isel(dimension=0), dataset[measured].isel(dimension=0))
+def test_what_is_not_simulated_at_a_time_is_nan(small_plan: Plan, drawn_moments: NDArray[np.float64]) -> None:
+    moments = _stack(small_plan, drawn_moments)[:1].copy()
+    moments[0, 2] = 0
+    found = measured(small_plan.cells[:1], moments)
+    assert found["realizations"] == 0
+    for name, info in VARIABLES.items():
+        if name in found and "time" in info.over:
+            assert np.isnan(found[name][0, 2]).all(), name
+            assert not np.isnan(found[name][0, 1]).any(), name
 
 
-def test_the_template_has_the_same_layout_and_no_measurement(
-    dataset: xr.Dataset, small_plan: Plan, small_spec: SweepSpec
-) -> None:
-    empty = template(small_plan, small_spec, _ATTRS)
-    assert empty.sizes == dataset.sizes
-    for name, variable in dataset.variables.items():
-        assert empty[name].dtype == variable.dtype
-        assert empty[name].encoding == variable.encoding
-    assert (empty.realizations == 0).all()
-    assert empty.p_one_cluster.isnull().all()
-    assert empty.critical_bias.isnull().all()
-    xr.testing.assert_identical(empty.predicted_critical_bias, dataset.predicted_critical_bias)
-
-
-def test_theory_lies_where_it_belongs(dataset: xr.Dataset, small_plan: Plan) -> None:
-    for request in theory_requests(small_plan):
-        values = solve(request)
-        here = dataset.sel(dimension=request.dimension)
-        np.testing.assert_array_equal(here.exact_p_one_cluster.sel(tokens=2), values.p_one)
-        np.testing.assert_array_equal(here.exact_p_two_cluster.sel(tokens=2), values.p_two)
-        np.testing.assert_array_equal(here.exact_critical_bias.sel(tokens=2), values.critical_bias)
-        for tokens in (2, 4):
-            predicted = predicted_critical_bias(request.dimension, small_plan.times)
-            np.testing.assert_array_equal(here.predicted_critical_bias.sel(tokens=tokens), predicted)
-    assert dataset.exact_p_one_cluster.sel(tokens=4).isnull().all()
-    assert dataset.exact_critical_bias.sel(tokens=4).isnull().all()
-    for cell in small_plan.cells:
-        model = cell.model
-        point = {"dimension": model.dimension, "bias": model.bias, "tokens": model.tokens}
-        exact = lyapunov_exponent(Model(model.dimension, model.tokens, model.bias))
-        assert float(dataset.exact_lyapunov.sel(point)) == exact
-
-
-def test_the_boundary_is_found_where_the_law_has_it(dataset: xr.Dataset) -> None:
-    # conftest draws Φ = 1 − exp(−γ t √n) times the clustered share, at late times all of it.
-    late = dataset.sel(time=10)
-    expected = np.log(2) / (10 * np.sqrt(late.dimension))
-    inside = expected > 0.02
-    # five standard errors: the interval has ±1.96 of them
-    spread = 5 / 3.92 * np.log(late.critical_bias_high / late.critical_bias_low)
-    assert inside.any()
-    close = np.abs(np.log(late.critical_bias / expected)) < spread
-    assert close.where(inside, True).all()
-    assert late.critical_bias.where(~inside).isnull().all()
-
-
-def test_the_same_moments_give_the_same_bits(
-    dataset: xr.Dataset, small_plan: Plan, small_spec: SweepSpec, drawn_moments: NDArray[np.float64]
-) -> None:
-    theory = {request: solve(request) for request in theory_requests(small_plan)}
-    again = summarise(small_plan, small_spec, drawn_moments, theory, _ATTRS)
-    for name in dataset.variables:
-        np.testing.assert_array_equal(again[name].values, dataset[name].values)
-
-
-def test_it_is_stored_and_opened_as_it_is(dataset: xr.Dataset, tmp_path: Path) -> None:
-    dataset.to_zarr(tmp_path / "result.zarr", zarr_format=3, consolidated=True)
-    with xr.open_zarr(tmp_path / "result.zarr") as opened:
-        xr.testing.assert_identical(opened.load(), dataset)
-        assert opened.integrator.values.ravel()[0] == dataset.integrator.values.ravel()[0]
-        assert opened.bias_kind.item() == "noise"
-    files = [path for path in (tmp_path / "result.zarr").rglob("*") if path.is_file()]
-    # one metadata file each, at most one chunk each (all-NaN chunks are not written), and the group's
-    assert len(files) <= 2 * len(dataset.variables) + 1
-
-
-def test_a_list_makes_a_dimension_in_front() -> None:
+def _cells(times: int) -> tuple[Cell, ...]:
     data = {
-        "dimension": 3,
-        "bias": [0, 0.1],
-        "tokens": 2,
-        "times": [1, 2],
-        "noise_symmetry": [1.0],
-        "bias_kind": ["noise"],
+        "dimension": [3, 64],
+        "bias": [0, 0.2, 0.5],
+        "tokens": [2, 3, 4],
+        "bias_kind": ["noise", "constant"],
     }
-    spec = parse_spec(data)
-    found = template(make_plan(spec), spec, {})
-    assert found.p_one_cluster.dims == ("bias_kind", "noise_symmetry", *_ALL)
-    assert found.critical_bias.dims == ("bias_kind", "noise_symmetry", *_CRITICAL)
-    assert found.sel(bias_kind="noise", noise_symmetry=1.0).p_one_cluster.dims == _ALL
+    spec = parse_spec(data | {"times": list(range(1, times + 1)), "step": 0.001})
+    return make_plan(spec).cells
 
 
-def test_chunks_of_a_large_sweep_are_bounded() -> None:
-    bias = {"start": 0.01, "stop": 1, "num": 200, "spacing": "log"}
-    spec = parse_spec(
-        {"dimension": list(range(2, 12)), "bias": bias, "tokens": [2, 3], "times": [1, 2, 3, 4]}
-    )
-    found = template(make_plan(spec), spec, {})
-    for name in VARIABLES:
-        chunks: tuple[Any, ...] = found[name].encoding["chunks"]
-        assert len(chunks) == found[name].ndim
-        assert np.prod(chunks) * found[name].dtype.itemsize <= 4 * 2**20
-    assert found.overlap_histogram.encoding["chunks"] != found.overlap_histogram.shape
+@given(
+    times=st.integers(1, 20),
+    chosen=st.lists(st.integers(0, 35), min_size=1, max_size=36, unique=True),
+    seed=st.integers(0, 2**32),
+)
+@settings(max_examples=30, deadline=None)
+def test_a_cell_has_the_same_bits_in_whatever_company(times: int, chosen: list[int], seed: int) -> None:
+    # 36 cells of 20 times at most, every one alone, all together, and some of them in any order.
+    cells = _cells(times)
+    generator = np.random.default_rng(seed)
+    moments = generator.uniform(0.1, 1000, (len(cells), times, WIDTH))
+    moments[..., _COUNT] = 5000
+    together = measured(cells, moments)
+    some = measured([cells[i] for i in chosen], moments[chosen])
+    alone = measured([cells[chosen[0]]], moments[chosen[:1]])
+    for name, values in together.items():
+        assert _bits(values[chosen]) == _bits(some[name])
+        assert _bits(some[name][:1]) == _bits(alone[name])
 
 
-def test_moments_of_another_shape_are_refused(small_plan: Plan, small_spec: SweepSpec) -> None:
+def _bits(values: NDArray[np.generic]) -> bytes:
+    return np.ascontiguousarray(values.astype("U16") if values.dtype.kind == "T" else values).tobytes()
+
+
+def test_a_boundary_is_that_of_the_simulated_points() -> None:
+    generator = np.random.default_rng(5)
+    bias, times = np.geomspace(0.01, 1, 15), np.array([2.0, 10.0])
+    ones = generator.binomial(2000, 1 - 0.5 * np.exp(-3 * bias[:, None] * times)).astype(np.uint32)
+    counts = np.full(ones.shape, 2000, np.uint32)
+    expected = critical_bias(bias, ones.T.astype(float), counts.T.astype(float), np.array(2))
+    found = boundary(bias, 2, ones, counts)
+    np.testing.assert_array_equal(found["critical_bias"], expected.bias)
+    np.testing.assert_array_equal(found["critical_bias_low"], expected.low)
+    np.testing.assert_array_equal(found["critical_bias_high"], expected.high)
+    # Points of other columns, where this one is not simulated, change nothing.
+    finer = np.sort(np.concatenate([bias, np.geomspace(0.02, 0.7, 9)]))
+    own = np.isin(finer, bias)
+    spread = {name: np.zeros((finer.size, 2), np.uint32) for name in ("ones", "counts")}
+    spread["ones"][own], spread["counts"][own] = ones, counts
+    for name, values in boundary(finer, 2, spread["ones"], spread["counts"]).items():
+        np.testing.assert_array_equal(values, found[name])
+
+
+def test_nothing_has_no_boundary() -> None:
+    nothing = np.zeros((4, 3), np.uint32)
+    for values in boundary(np.array([0.0, 0.1, 0.2, 0.3]), 3, nothing, nothing).values():
+        assert values.shape == (3,)
+        assert np.isnan(values).all()
+
+
+def test_moments_of_another_shape_are_refused(small_plan: Plan) -> None:
     with pytest.raises(ValueError, match="shape"):
-        summarise(small_plan, small_spec, np.zeros((2, 3)), {}, {})
+        measured(small_plan.cells, np.zeros((2, 3)))
