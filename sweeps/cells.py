@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import numpy as np
 
@@ -13,22 +13,23 @@ from rqf_engine.model import Model
 
 #: A quantum's work, in steps of two tokens (25 ns each on an ordinary core): about a second at most.
 _QUANTUM_WORK = 4e7
-_LARGEST_QUANTUM = 1000
+_ROUND = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 #: Kernels of many tokens take 16 realisations in hardly more time than one.
 _LEAST_QUANTUM_OF_TOKENS = 10
 #: Coordinates that many tokens keep for long; the others fade soon.
 _KEPT = 16
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Cell:
     """One parameter point. ``position`` is its index along ``Plan.dims``.
 
     stream: 32 hex digits of SHA-256 over physics, step, integrator, tolerance, seed and numerics version: all
     that the path of a realisation depends on. id: the same with the record times, the name of the cell's
     content; what sweeps call it, where they put it and how many realisations they want is not in it, so that
-    they share cells. ``model`` is in normal form: equal physics has one model. seconds_each: estimated
-    cpu-seconds of one realisation, which bears on no number.
+    they share cells. ``model`` is in normal form: equal physics has one model. quantum: realisations that are
+    simulated at once, a function of the physics alone (``quantum``). seconds_each: estimated cpu-seconds of
+    one realisation, which bears on no number.
     """
 
     id: str
@@ -40,12 +41,8 @@ class Cell:
     integrator: Integrator
     tolerance: float
     seed: int
+    quantum: int
     seconds_each: float = field(compare=False)
-
-    @cached_property
-    def quantum(self) -> int:
-        """Realisations that are simulated at once, 1…1000: a function of the physics alone (``quantum``)."""
-        return quantum(self.model, self.times[-1], self.step, self.integrator)
 
     def seed_sequence(self, index: int) -> np.random.SeedSequence:
         """The random stream of the cell's ``index``-th quantum."""
@@ -104,9 +101,4 @@ def _tokens_step(k: int, tokens: int) -> float:
 
 def _round_down(value: float) -> int:
     """The largest of 1, 2, 5, 10, …, 1000 that is at most ``value``, or 1."""
-    best = 1
-    for decade in (1, 10, 100, 1000):
-        for digit in (1, 2, 5):
-            if digit * decade <= min(value, _LARGEST_QUANTUM):
-                best = digit * decade
-    return best
+    return _ROUND[max(bisect_right(_ROUND, value), 1) - 1]

@@ -9,20 +9,20 @@ import hashlib
 import itertools
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from rqf_engine import NUMERICS_VERSION
 from rqf_engine.errors import InvalidParameter
-from rqf_engine.integrate import Integrator, check_supported, choose_step
+from rqf_engine.integrate import Integrator, choose_step
 from rqf_engine.layers import layer_schedule
 from rqf_engine.model import Initial, Model
 from rqf_engine.moments import WIDTH
 from rqf_engine.schedule import check_step
 from rqf_engine.steps import check_frame_step
 from sweeps.blocks import count_blocks
-from sweeps.cells import Cell
+from sweeps.cells import Cell, quantum
 from sweeps.errors import Problem, SpecError, TooLarge, show
 from sweeps.refine import Refined, expected_count, expected_refinement
 from sweeps.spec import EXTRA_AXES, SweepSpec, canonical_json
@@ -146,60 +146,70 @@ def _cells(
     speed: Speed,
     refined: Refined,
 ) -> tuple[Cell, ...]:
-    common = {"tolerance": spec.tolerance, "seed": spec.seed, "numerics": NUMERICS_VERSION}
-    prefix = hashlib.sha256(canonical_json(common).encode())  # hashed once, not once for every cell
-    record = canonical_json(times).encode()
-    scalars = {"initial": Initial(spec.initial.kind, spec.initial.overlap)} | {
-        axis: getattr(spec, axis) for axis in EXTRA_AXES if axis not in axes
-    }
-    cells = []
-    for position in _positions(spec, axes, refined):
-        point = {axis: values[i] for (axis, values), i in zip(axes.items(), position, strict=True)}
-        try:
-            model = _normal_form(Model(**scalars, **point))
-            integrator, step = _scheme(spec, model, times)
-        except InvalidParameter as error:
-            raise SpecError([Problem(error.field, show(error.got), error.takes)]) from None
-        physics = {**vars(model), "initial": vars(model.initial)}
-        content = {"model": physics, "integrator": integrator, "step": step}
-        digest = prefix.copy()
-        digest.update(canonical_json(content).encode())
-        stream = digest.hexdigest()[:32]
-        digest.update(record)
-        id = digest.hexdigest()[:32]
-        each = speed.seconds_each(model, times, step, integrator)
-        cells.append(
-            Cell(id, stream, position, model, times, step, integrator, spec.tolerance, spec.seed, each)
+    integrator: Integrator = "frame" if spec.integrator == "auto" else spec.integrator
+    positions = list(_positions(spec, axes, refined))
+    try:
+        models = [_normal_form(parameters) for parameters in _parameters(spec, axes, positions)]
+        steps = _steps(spec, models, times, integrator)
+    except InvalidParameter as error:
+        raise SpecError([Problem(error.field, show(error.got), error.takes)]) from None
+    quanta = [quantum(model, times[-1], step, integrator) for model, step in zip(models, steps, strict=True)]
+    seconds = [speed.seconds_each(m, times, step, integrator) for m, step in zip(models, steps, strict=True)]
+    names = _names(spec, models, steps, integrator)
+    tolerance, seed = spec.tolerance, spec.seed
+    return tuple(
+        Cell(id, stream, position, model, times, step, integrator, tolerance, seed, size, each)
+        for (id, stream), position, model, step, size, each in zip(
+            names, positions, models, steps, quanta, seconds, strict=True
         )
-    return tuple(cells)
+    )
 
 
 def _positions(
     spec: SweepSpec, axes: dict[str, tuple[Any, ...]], refined: Refined
 ) -> Iterator[tuple[int, ...]]:
     """Where there are cells: everywhere along the spec's own biases, elsewhere where ``refined`` says so."""
+    everywhere = itertools.product(*(range(len(values)) for values in axes.values()))
+    if not refined:
+        yield from everywhere
+        return
     own = set(spec.bias)
     more = {column: set(biases) for column, biases in refined.items()}
-    biases = axes["bias"]
-    for position in itertools.product(*(range(len(values)) for values in axes.values())):
+    for position in everywhere:
         *outer, bias, tokens = position
-        if biases[bias] in own or biases[bias] in more.get((*outer, tokens), ()):
+        value = axes["bias"][bias]
+        if value in own or value in more.get((*outer, tokens), ()):
             yield position
 
 
-def _normal_form(model: Model) -> Model:
-    """The same physics with what does not matter left at its default: a cell is then simulated once."""
-    if model.bias == 0:
-        model = replace(model, bias_kind="noise")
-    if model.attention_strength == 0:
-        model = replace(model, inverse_temperature=1.0)
-    return model
+def _parameters(
+    spec: SweepSpec, axes: dict[str, tuple[Any, ...]], positions: Iterable[tuple[int, ...]]
+) -> Iterator[dict[str, Any]]:
+    scalars = {axis: getattr(spec, axis) for axis in EXTRA_AXES if axis not in axes}
+    scalars["initial"] = Initial(spec.initial.kind, spec.initial.overlap)
+    named = tuple(axes.items())
+    for position in positions:
+        yield scalars | {axis: values[i] for (axis, values), i in zip(named, position, strict=True)}
 
 
-def _scheme(spec: SweepSpec, model: Model, times: Sequence[float]) -> tuple[Integrator, float]:
-    integrator: Integrator = "frame" if spec.integrator == "auto" else spec.integrator
-    check_supported(model, integrator)
-    step = choose_step(model, times, integrator) if spec.step == "auto" else spec.step
+def _normal_form(parameters: dict[str, Any]) -> Model:
+    """The model, with what does not matter left at its default: equal physics is then simulated once."""
+    if parameters["bias"] == 0:
+        parameters["bias_kind"] = "noise"
+    if parameters["attention_strength"] == 0:
+        parameters["inverse_temperature"] = 1.0
+    return Model(**parameters)
+
+
+def _steps(
+    spec: SweepSpec, models: Sequence[Model], times: tuple[float, ...], integrator: Integrator
+) -> list[float]:
+    """Every model's step. Raises InvalidParameter for one that the integrator or the times do not take."""
+    if spec.step == "auto":
+        steps = [choose_step(model, times, integrator) for model in models]
+        check_step(times, min(steps))
+        return steps
+    step = spec.step
     if step > times[0]:
         raise InvalidParameter("step", step, f"at most the first time, {times[0]:g}")
     check_step(times, step)
@@ -207,4 +217,37 @@ def _scheme(spec: SweepSpec, model: Model, times: Sequence[float]) -> tuple[Inte
         layer_schedule(times, step)
     elif integrator == "frame":
         check_frame_step(step)
-    return integrator, step
+    return [step] * len(models)
+
+
+def _names(
+    spec: SweepSpec, models: Sequence[Model], steps: Sequence[float], integrator: Integrator
+) -> Iterator[tuple[str, str]]:
+    """(id, stream) of every cell."""
+    common = {
+        "initial": spec.initial.model_dump(),
+        "integrator": integrator,
+        "tolerance": spec.tolerance,
+        "seed": spec.seed,
+        "numerics": NUMERICS_VERSION,
+    }
+    # What cells have in common is hashed once.
+    prefix = hashlib.sha256(canonical_json(common).encode())
+    times = canonical_json(spec.times).encode()
+    for model, step in zip(models, steps, strict=True):
+        digest = prefix.copy()
+        # Numbers in the shortest form that reads back as the same: one spelling for each.
+        content = (
+            model.dimension,
+            model.tokens,
+            model.bias,
+            model.bias_kind,
+            model.noise_symmetry,
+            model.attention_strength,
+            model.inverse_temperature,
+            step,
+        )
+        digest.update(repr(content).encode())
+        stream = digest.hexdigest()[:32]
+        digest.update(times)
+        yield digest.hexdigest()[:32], stream

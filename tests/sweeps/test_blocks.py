@@ -35,9 +35,7 @@ QUANTA = st.sampled_from([1, 2, 5, 10, 20, 50, 100, 200, 500, 1000])
 @cache
 def _cell(quantum: int = 10) -> Cell:
     spec = parse_spec({"dimension": 3, "bias": 0.1, "tokens": 2, "times": [0.5, 1.0]})
-    cell = replace(make_plan(spec).cells[0], seconds_each=0.01)
-    vars(cell)["quantum"] = quantum  # where a cached property keeps what it found
-    return cell
+    return replace(make_plan(spec).cells[0], seconds_each=0.01, quantum=quantum)
 
 
 def _draw(cell: Cell, start: int, size: int) -> Moments:
@@ -171,7 +169,6 @@ def test_other_numbers_name_none(number: int) -> None:
 
 def test_a_billion_realisations_are_quick_to_cut() -> None:
     cell = replace(_cell(1), seconds_each=1e-7)
-    vars(cell)["quantum"] = 1
     stored: set[Node] = {(12345, 1), (2**29 + 7, 1), (2**20, 2**20)}
     missing = missing_blocks(cell, 10**9, stored, 20.0)
     assert len(missing) < 200
