@@ -9,7 +9,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from rqf_engine.ambient import simulate_ambient
-from rqf_engine.cost import ambient_seconds, frame_seconds, layers_seconds
+from rqf_engine.cost import cpu_seconds
 from rqf_engine.errors import InvalidParameter
 from rqf_engine.frame import simulate_frame
 from rqf_engine.layers import layer_schedule, simulate_layers
@@ -94,6 +94,5 @@ def block_size(model: Model) -> int:
 def estimate_seconds(
     model: Model, times: Sequence[float], step: float, integrator: Integrator, realizations: int
 ) -> float:
-    """Predicted cpu-seconds of ``realizations`` realisations on one ordinary core, at once (cost.py)."""
-    seconds = {"frame": frame_seconds, "ambient": ambient_seconds, "layers": layers_seconds}[integrator]
-    return realizations * seconds(model, times, step)
+    """Predicted cpu-seconds of ``simulate_block`` on one ordinary core (cost.py)."""
+    return float(cpu_seconds([model], times, step, integrator, realizations)[0])

@@ -154,7 +154,7 @@ def _cells(
     except InvalidParameter as error:
         raise SpecError([Problem(error.field, show(error.got), error.takes)]) from None
     quanta = [quantum(model, times[-1], step, integrator) for model, step in zip(models, steps, strict=True)]
-    seconds = [speed.seconds_each(m, times, step, integrator) for m, step in zip(models, steps, strict=True)]
+    seconds = speed.seconds_each(models, times, steps, integrator, quanta)
     names = _names(spec, models, steps, integrator)
     tolerance, seed = spec.tolerance, spec.seed
     return tuple(

@@ -1,8 +1,7 @@
-"""How fast this machine is: the cost model's seconds, times one factor for each kind of kernel.
+"""How fast a machine is: the cost model's seconds, times one factor for each kind of kernel.
 
-The factors are measured when they are first needed and kept beside the compiled kernels, in a directory of
-this version of the engine. They bear on estimates of time only: which scheme and step simulate a cell is a
-function of the spec alone, so that every machine computes the same bits.
+The factors are measured when they are first needed and kept beside the compiled kernels, for each type of
+processor and version of the numerics. They bear on estimates of time and on nothing else.
 """
 
 from __future__ import annotations
@@ -16,11 +15,15 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from rqf_engine.integrate import Integrator, estimate_seconds, simulate_block
+from rqf_engine import NUMERICS_VERSION
+from rqf_engine.cost import cpu_seconds
+from rqf_engine.integrate import Integrator, simulate_block
 from rqf_engine.jit import CACHE_DIRECTORY
 from rqf_engine.model import Model
 
@@ -29,71 +32,100 @@ _REPEATS = 3
 
 @dataclass(frozen=True)
 class Speed:
-    """Cpu time over that of the cost model, > 0: frames of two tokens, of more tokens, and full vectors."""
+    """Cpu time over that of the cost model, > 0.
+
+    pair, tokens: the frame scheme for two and for more tokens; attention: for any number of tokens with
+    attention; ambient, layers: full vectors.
+    """
 
     pair: float = 1.0
     tokens: float = 1.0
+    attention: float = 1.0
     ambient: float = 1.0
+    layers: float = 1.0
 
     def __post_init__(self) -> None:
         for name, factor in vars(self).items():
             if not 0 < factor < math.inf:
                 raise ValueError(f"{name}: got {factor!r}, takes a finite number > 0")
 
+    @staticmethod
+    def mean(speeds: Sequence[Speed]) -> Speed:
+        """Of a cluster whose threads have the ``speeds``, at least one, and are busy equally long."""
+        names = vars(Speed()).keys()
+        return Speed(**{name: _harmonic_mean([vars(speed)[name] for speed in speeds]) for name in names})
+
     def seconds_each(
-        self, model: Model, times: Sequence[float], step: float, integrator: Integrator
-    ) -> float:
-        """Estimated cpu-seconds of one realisation."""
-        frame = self.pair if model.tokens == 2 else self.tokens
-        factor = frame if integrator == "frame" else self.ambient
-        return factor * estimate_seconds(model, times, step, integrator, 1)
+        self,
+        models: Sequence[Model],
+        times: Sequence[float],
+        steps: ArrayLike,
+        integrator: Integrator,
+        sizes: ArrayLike,
+    ) -> list[float]:
+        """Estimated cpu-seconds of one realisation of each model, if ``sizes`` are simulated at once.
+
+        As rqf_engine.cost.cpu_seconds: many models take little more time than one.
+        """
+        each = cpu_seconds(models, times, steps, integrator, sizes) / np.asarray(sizes)
+        factors = np.array([vars(self)[_factor_for(model, integrator)] for model in models])
+        result: list[float] = (factors * each).tolist()
+        return result
+
+
+def _factor_for(model: Model, integrator: Integrator) -> str:
+    if integrator != "frame":
+        return integrator
+    if model.attention_strength > 0:
+        return "attention"
+    return "pair" if model.tokens == 2 else "tokens"
+
+
+def _harmonic_mean(factors: Sequence[float]) -> float:
+    return len(factors) / math.fsum(1.0 / factor for factor in factors)
 
 
 @dataclass(frozen=True)
 class _Workload:
     model: Model
-    time: float
+    times: tuple[float, ...]
     step: float
     integrator: Integrator
     realizations: int
 
-    def simulate(self) -> None:
+    @property
+    def estimate(self) -> float:
+        return float(cpu_seconds([self.model], self.times, self.step, self.integrator, self.realizations)[0])
+
+    def measure(self) -> float:
+        """Cpu-seconds that it takes now."""
         seed = np.random.SeedSequence(0)
-        simulate_block(self.model, (self.time,), self.step, self.integrator, 0.1, self.realizations, seed)
-
-    def factor(self) -> float:
-        """Measured over estimated cpu time, the best of some repeats after one that compiles the kernel."""
-        self.simulate()
-        seconds = []
-        for _ in range(_REPEATS):
-            start = time.thread_time()
-            self.simulate()
-            seconds.append(time.thread_time() - start)
-        estimate = estimate_seconds(self.model, (self.time,), self.step, self.integrator, self.realizations)
-        return max(min(seconds), 1e-9) / estimate
+        start = time.thread_time()
+        simulate_block(self.model, self.times, self.step, self.integrator, 0.1, self.realizations, seed)
+        return time.thread_time() - start
 
 
+#: Some 30 ms each, of the sizes that sweeps simulate at once.
 _WORKLOADS = {
-    "pair": _Workload(Model(8, 2, 0.1), 5.0, 0.05, "frame", 4096),
-    "tokens": _Workload(Model(8, 8, 0.1), 5.0, 0.05, "frame", 512),
-    "ambient": _Workload(Model(8, 2, 0.1), 0.5, 0.01, "ambient", 128),
+    "pair": _Workload(Model(8, 2, 0.1), (1.0, 5.0, 10.0), 0.04, "frame", 4096),
+    "tokens": _Workload(Model(8, 8, 0.1), (1.0, 5.0, 10.0), 0.04, "frame", 256),
+    "attention": _Workload(Model(3, 8, attention_strength=1.0), (1.0, 5.0, 10.0), 0.04, "frame", 128),
+    "ambient": _Workload(Model(8, 2, 0.1), (0.5,), 0.025, "ambient", 256),
+    "layers": _Workload(Model(8, 2, 0.1), (5.0,), 0.1, "layers", 256),
 }
 
 
 def known_speed(directory: Path = CACHE_DIRECTORY) -> Speed:
     """What was measured on this type of machine and is kept in ``directory``; else that of the cost model."""
-    try:
-        return Speed(**json.loads(_file(directory).read_bytes()))
-    except (OSError, ValueError, TypeError):
-        return Speed()
+    return _read(_file(directory)) or Speed()
 
 
 def measure_speed(directory: Path = CACHE_DIRECTORY) -> None:
-    """Measure the factors and keep them, unless that was done; half a second with compiled kernels."""
+    """Measure the factors and keep them, unless that was done; within a second if kernels are compiled."""
     file = _file(directory)
-    if file.exists():
+    if _read(file) is not None:
         return
-    speed = Speed(**{kind: workload.factor() for kind, workload in _WORKLOADS.items()})
+    speed = Speed(**_factors())
     # A directory that cannot be written to costs precision of the estimates, and nothing else.
     with suppress(OSError):
         directory.mkdir(parents=True, exist_ok=True)
@@ -102,17 +134,32 @@ def measure_speed(directory: Path = CACHE_DIRECTORY) -> None:
         Path(scratch.name).replace(file)
 
 
-def _file(directory: Path) -> Path:
-    return directory / f"speed-{_machine()}.json"
-
-
-def _machine() -> str:
-    """The type of processor, as part of a file's name."""
+@cache
+def machine() -> str:
+    """The type of this machine's processor: lower-case letters and digits, with hyphens between."""
     with suppress(OSError):
         found = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
         if found:
             return _slug(found[1])
     return _slug(f"{platform.machine()} {platform.processor()}")
+
+
+def _factors() -> dict[str, float]:
+    """Measured over estimated cpu time: the best of some rounds, after one that compiles the kernels."""
+    rounds = [{name: work.measure() for name, work in _WORKLOADS.items()} for _ in range(1 + _REPEATS)]
+    best = {name: min(seconds[name] for seconds in rounds[1:]) for name in _WORKLOADS}
+    return {name: max(best[name], 1e-9) / work.estimate for name, work in _WORKLOADS.items()}
+
+
+def _read(file: Path) -> Speed | None:
+    try:
+        return Speed(**json.loads(file.read_bytes()))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _file(directory: Path) -> Path:
+    return directory / f"speed-{NUMERICS_VERSION}-{machine()}.json"
 
 
 def _slug(text: str) -> str:

@@ -16,7 +16,6 @@ from rqf_engine.integrate import (
     check_supported,
     choose_integrator,
     choose_step,
-    estimate_seconds,
     simulate_block,
 )
 from rqf_engine.model import Model
@@ -120,23 +119,6 @@ def test_choices_are_ones_that_the_engine_takes() -> None:
         integrator = choose_integrator(model, TIMES)
         check_supported(model, integrator)
         assert make_schedule(TIMES, choose_step(model, TIMES, integrator)).total > 0
-
-
-def test_cost_estimate_grows_with_the_work() -> None:
-    def cost(n: int = 64, tokens: int = 4, end: float = 1.0, step: float = 0.05, size: int = 100) -> float:
-        return estimate_seconds(Model(n, tokens, 0.01), (0.5, end), step, "frame", size)
-
-    assert cost(size=1000) == pytest.approx(10 * cost())
-    assert cost(tokens=16) > cost(tokens=8) > cost(tokens=2) > 0
-    assert cost(end=4.0) > cost()
-    assert cost(step=0.01) > cost()
-    assert cost(n=10**6) <= cost(n=64)
-    for integrator in INTEGRATORS[1:]:
-        by_size = [estimate_seconds(Model(n, 2), TIMES, 0.01, integrator, 10) for n in (8, 64, 512)]
-        assert by_size[0] < by_size[1] < by_size[2]
-        more = [Model(8, 2), Model(8, 9), Model(8, 9, attention_strength=1.0)]
-        by_model = [estimate_seconds(model, TIMES, 0.01, integrator, 10) for model in more]
-        assert by_model[0] < by_model[1] < by_model[2]
 
 
 def test_memory_does_not_know_the_dimension() -> None:
