@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks.kernels import ambient_rates, frame_rates
+from benchmarks.ledger import ledger
 from benchmarks.machine import describe, pin_to_one_core
 from benchmarks.normals import normals
 from benchmarks.overhead import demo_sweep
@@ -16,7 +17,7 @@ from benchmarks.report import Section, markdown, print_section
 from benchmarks.resources import first_block, scaling
 
 #: Those that use the whole machine come first; then all of the process stays on one core.
-ALL_CORES = (demo_sweep, scaling, first_block)
+ALL_CORES = (demo_sweep, ledger, scaling, first_block)
 ONE_CORE = (frame_rates, ambient_rates, normals, peers, peer_steps)
 DOCUMENT = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 

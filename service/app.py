@@ -11,7 +11,7 @@ from fastapi.responses import RedirectResponse
 from service import errors
 from service.deps import require_token
 from service.models import Problem
-from service.routes import cluster, data, health, plots, sweeps, theory, zarr
+from service.routes import cluster, data, export, health, plots, store, sweeps, theory, zarr
 from service.settings import Settings
 from sweeps.coordinator import Coordinator
 
@@ -31,7 +31,7 @@ def create_app(settings: Settings, coordinator: Coordinator) -> FastAPI:
     app.state.solving = anyio.CapacityLimiter(1)
     errors.install(app)
     v1 = APIRouter(prefix="/v1", dependencies=[Depends(require_token)])
-    for family in (sweeps, zarr, data, plots, theory, cluster):
+    for family in (sweeps, zarr, data, plots, export, theory, cluster, store):
         v1.include_router(family.router)
     app.include_router(v1)
     app.include_router(health.router)

@@ -48,6 +48,25 @@ Parameters = Annotated[
 ]
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        from rqf_engine import NUMERICS_VERSION
+
+        print(f"rqf-sweeps {version('rqf-sweeps')}, numerics version {NUMERICS_VERSION}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[  # its callback does it
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
 @app.command()
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to bind, instead of RQF_HOST.")] = None,
@@ -98,10 +117,16 @@ def submit(
     spec: Spec,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until it is done.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it would cost.")] = False,
+    priority: Annotated[
+        int | None,
+        typer.Option(min=-100, max=100, help="Higher goes first; also of a sweep submitted before."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Submit a sweep to the service."""
     wanted = _read_spec(spec).model_dump(mode="json", exclude_unset=True)
+    if priority is not None:
+        wanted["priority"] = priority
     with _client() as client:
         if dry_run:
             _print_json(client.estimate(wanted))
@@ -180,6 +205,22 @@ def remove(id: Id) -> None:
         client.sweep(id).delete()
 
 
+@app.command("gc")
+def collect_garbage(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Remove what no sweep uses any more."""
+    with _client() as client:
+        garbage = client.collect_garbage(dry_run)
+    if as_json:
+        _print_json(garbage)
+    else:
+        print(
+            f"{garbage.blocks} blocks, {garbage.bytes / 1e6:.1f} MB{' could be' if dry_run else ''} removed"
+        )
+
+
 @app.command()
 def query(
     id: Id,
@@ -211,6 +252,18 @@ def plot(
     parameters = {**_pairs(selectors), "kind": [kind], "format": [path.suffix.removeprefix(".") or "png"]}
     with _client() as client:
         path.write_bytes(client.sweep(id).plot(**parameters))
+    print(path)
+
+
+@app.command()
+def export(
+    id: Id,
+    out: Annotated[Path | None, typer.Option(help="Zip file to write; unset: rqf-ID.zip.")] = None,
+) -> None:
+    """Write result, spec and versions of a sweep into one archive."""
+    path = out or Path(f"rqf-{id}.zip")
+    with _client() as client:
+        client.sweep(id).export(path)
     print(path)
 
 

@@ -26,14 +26,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import IO, TYPE_CHECKING, Any, Self, TypeVar
 from urllib.parse import quote
 
 import httpx
 from pydantic import ValidationError
 
-from service.models import ClusterInfo, Estimate, Problem, SweepInfo, SweepPage, WireModel
+from service.models import ClusterInfo, Estimate, Garbage, Problem, SweepInfo, SweepPage, WireModel
 from service.settings import is_loopback
 from sweeps.state import State
 
@@ -178,6 +179,16 @@ class Sweep:
         """Selected numbers: ``var``, ``format`` (json, csv), ``method`` and labels as in REST."""
         return self.client.request("GET", self._path("data"), params=parameters).content
 
+    def export(self, target: Path) -> None:
+        """Writes the archive of a sweep that has succeeded, a zip file. Raises Conflict for another."""
+        partial = target.with_name(f"{target.name}.partial")
+        try:
+            with partial.open("wb") as file:
+                self.client.download(self._path("export"), file)
+            partial.replace(target)
+        finally:
+            partial.unlink(missing_ok=True)
+
     def cancel(self) -> SweepInfo:
         """Stops it for good. Raises Conflict where it has ended."""
         return self._act("cancel")
@@ -273,6 +284,11 @@ class Client:
                 return
             parameters["cursor"] = page.next
 
+    def collect_garbage(self, dry_run: bool = False) -> Garbage:
+        """Removes what no sweep stands on, or only looks for it."""
+        answer = self.request("POST", "/v1/gc", params={"dry_run": dry_run})
+        return self.read(answer, Garbage)
+
     def cluster(self) -> ClusterInfo:
         """The Dask cluster behind the service."""
         return self.get("/v1/cluster", ClusterInfo)
@@ -295,10 +311,20 @@ class Client:
             answer = self._http.request(method, path, **options)
         except (httpx.TransportError, httpx.InvalidURL) as exc:
             raise Unreachable(self.url, str(exc) or type(exc).__name__) from exc
-        if answer.is_success:
-            return answer
-        kind = ServiceFailed if answer.is_server_error else _REFUSALS.get(answer.status_code, Refused)
-        raise kind(_problem(answer))
+        _require_success(answer)
+        return answer
+
+    def download(self, path: str, target: IO[bytes]) -> None:
+        """One GET of any size, written to ``target`` as it comes. Raises as ``request`` does."""
+        try:
+            with self._http.stream("GET", path) as answer:
+                if not answer.is_success:
+                    answer.read()
+                _require_success(answer)
+                for piece in answer.iter_bytes():
+                    target.write(piece)
+        except (httpx.TransportError, httpx.InvalidURL) as exc:
+            raise Unreachable(self.url, str(exc) or type(exc).__name__) from exc
 
     def read(self, answer: httpx.Response, model: type[_Model]) -> _Model:
         """The answer's JSON as ``model``. Raises Unreachable where something else answers at the URL."""
@@ -306,6 +332,12 @@ class Client:
             return model.model_validate_json(answer.content)
         except ValidationError as exc:
             raise Unreachable(self.url, "what answers there is not this service") from exc
+
+
+def _require_success(answer: httpx.Response) -> None:
+    if not answer.is_success:
+        kind = ServiceFailed if answer.is_server_error else _REFUSALS.get(answer.status_code, Refused)
+        raise kind(_problem(answer))
 
 
 def _problem(answer: httpx.Response) -> Problem:

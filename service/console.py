@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as ProgressBar
 
-from service.models import FieldProblem, Progress, SweepInfo
+from service.models import CellFailure, FieldProblem, Progress, SweepInfo
 
 err = Console(stderr=True, soft_wrap=True, highlight=False)
 
@@ -76,11 +76,19 @@ def sweep_details(info: SweepInfo) -> None:
         "created": _when(info.created),
         "started": _when(info.started),
         "finished": _when(info.finished),
+        "priority": str(info.priority or ""),
         "error": info.error or "",
+        "failed cells": str(progress.cells_failed or ""),
         "zarr": info.links.zarr,
         "dashboard": info.links.dashboard or "",
     }
+    lines |= {_place(failure): failure.reason for failure in info.failures}
+    lines |= {f"cpu on {name}": duration(seconds) for name, seconds in info.machines.items()}
     _columns([(name, text) for name, text in lines.items() if text], str.ljust)
+
+
+def _place(failure: CellFailure) -> str:
+    return "  " + " ".join(f"{name}={value}" for name, value in failure.cell.items())
 
 
 def csv_table(content: bytes) -> None:

@@ -24,9 +24,19 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from rqf_engine import NUMERICS_VERSION
 from rqf_engine.errors import InvalidParameter
 from service.models import FieldProblem, Problem
-from sweeps.errors import Conflict, LedgerLost, PlotError, SpecError, TooLarge, UnknownSweep, show
+from sweeps.errors import (
+    Conflict,
+    LedgerLost,
+    OtherNumerics,
+    PlotError,
+    SpecError,
+    TooLarge,
+    UnknownSweep,
+    show,
+)
 
 MEDIA_TYPE = "application/problem+json"
 _TYPE = "urn:rqf:problem:"
@@ -150,8 +160,7 @@ def problem_of(exc: Exception) -> Problem:
             fields = [FieldProblem(field="id", got=show(exc.id), takes="the id of a sweep: GET /v1/sweeps")]
             return _refusal(HTTPStatus.NOT_FOUND, "not-found", "No such sweep", fields)
         case Conflict():
-            fields = [FieldProblem(field="state", got=exc.state, takes=f"a state that allows {exc.action}")]
-            return _refusal(HTTPStatus.CONFLICT, "conflict", "The sweep's state forbids it", fields)
+            return _conflict(exc)
         case LedgerLost():
             fields = [FieldProblem(field="database", got="no answer", takes="the same request later")]
             return _refusal(HTTPStatus.SERVICE_UNAVAILABLE, NotReady.slug, NotReady.title, fields)
@@ -226,6 +235,15 @@ def _problem(status: int, slug: str, title: str, detail: str, errors: Sequence[F
 
 def _refusal(status: int, slug: str, title: str, errors: Sequence[FieldProblem]) -> Problem:
     return _problem(status, slug, title, _sentence(errors), errors)
+
+
+def _conflict(exc: Conflict) -> Problem:
+    if isinstance(exc, OtherNumerics):
+        takes = f"one of version {NUMERICS_VERSION} to {exc.action}: submit its spec again"
+        field = FieldProblem(field="numerics", got="a sweep of another numerics version", takes=takes)
+        return _refusal(HTTPStatus.CONFLICT, "conflict", "The sweep's numerics version forbids it", [field])
+    field = FieldProblem(field="state", got=exc.state, takes=f"a state that allows {exc.action}")
+    return _refusal(HTTPStatus.CONFLICT, "conflict", "The sweep's state forbids it", [field])
 
 
 def _spec_fields(exc: SpecError) -> list[FieldProblem]:

@@ -91,6 +91,13 @@ class Estimate(WireModel):
     cpu_seconds: float
 
 
+class Garbage(WireModel):
+    """What no sweep stands on: how many blocks, and the bytes of these and of all else."""
+
+    blocks: int
+    bytes: int
+
+
 class WorkerInfo(WireModel):
     """One Dask worker; memory in bytes."""
 

@@ -6,24 +6,25 @@ The methods, called from any thread, only change ledger and store and wake the r
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 import xarray as xr
 
-from sweeps.errors import SweepsError, UnknownSweep
+from sweeps.errors import Conflict, OtherNumerics, SpecError, SweepsError, UnknownSweep
+from sweeps.export import archive
 from sweeps.job import lay_out
 from sweeps.ledger import Ledger
 from sweeps.options import Options
 from sweeps.plan import Limits, Plan, PlanEstimate, estimate_plan, make_plan
 from sweeps.reconciler import Reconciler
-from sweeps.spec import SweepSpec
+from sweeps.spec import SweepSpec, parse_spec
 from sweeps.speed import known_speed
 from sweeps.state import ACTIVE, Event
 from sweeps.status import ClusterInfo, Progress, SweepStatus
-from sweeps.store import Store
+from sweeps.store import Garbage, Store
 
 
 class Coordinator:
@@ -120,6 +121,7 @@ class Coordinator:
     def resume(self, id: str) -> SweepStatus:
         """Go on with a paused sweep, or retry a failed one. Raises UnknownSweep, Conflict."""
         with self._reconciler.guard:
+            _require_our_numerics(self._ledger.get(id), "resume")
             status = self._ledger.apply(id, "resume")
         self._reconciler.wake()
         return self._with_live(status)
@@ -143,6 +145,18 @@ class Coordinator:
         """A sweep's dataset, lazily. Raises UnknownSweep."""
         self._ledger.get(id)
         return self._store.open_dataset(id)
+
+    def export(self, id: str) -> Iterator[bytes]:
+        """The archive of a sweep that has succeeded, piece by piece. Raises UnknownSweep, Conflict."""
+        status = self._ledger.get(id)
+        if status.state != "succeeded":
+            raise Conflict(id, status.state, "export")
+        return archive(status, self._store.dataset_path(id))
+
+    def collect_garbage(self, dry_run: bool = False) -> Garbage:
+        """Remove what no sweep stands on, or only look for it."""
+        with self._reconciler.guard:
+            return self._store.unused() if dry_run else self._store.collect_garbage()
 
     def cluster(self) -> ClusterInfo:
         """The cluster, as it was at most a few seconds ago."""
@@ -185,6 +199,15 @@ class Coordinator:
         if progress is None or status.state not in ACTIVE:
             return status
         return replace(status, progress=progress)
+
+
+def _require_our_numerics(status: SweepStatus, action: str) -> None:
+    try:
+        ours = parse_spec(status.spec).id == status.id
+    except SpecError:  # a spec of a time when other things were taken
+        ours = False
+    if not ours:
+        raise OtherNumerics(status.id, status.state, action)
 
 
 def _problem(check: Callable[[], None]) -> str | None:

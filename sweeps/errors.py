@@ -5,6 +5,7 @@ SweepsError
 │   └── TooLarge     the spec is well formed but exceeds a limit
 ├── UnknownSweep     no sweep has this id
 ├── Conflict         the sweep's state forbids the action
+│   └── OtherNumerics  as does the numerics version that made it
 ├── DatasetDamaged   what a result dataset holds cannot be read
 ├── StoreInUse       another process owns the store
 ├── LedgerLost       the database does not answer
@@ -73,6 +74,14 @@ class Conflict(SweepsError):
     def __init__(self, id: str, state: str, action: str) -> None:
         super().__init__(f"sweep {id} is {state}: cannot {action} it")
         self.id, self.state, self.action = id, state, action
+
+
+class OtherNumerics(Conflict):
+    """A sweep of another numerics version can be read; nothing is computed that would be mixed with it."""
+
+    def __init__(self, id: str, state: str, action: str) -> None:
+        super().__init__(id, state, action)
+        self.args = (f"sweep {id} is of another numerics version: cannot {action} it, submit its spec again",)
 
 
 class DatasetDamaged(SweepsError):

@@ -145,8 +145,7 @@ def describe(status: SweepStatus, request: Request) -> SweepInfo:
         plot=f"{home}/plot",
         dashboard=request.app.state.coordinator.cluster().dashboard,
     )
-    fields = {name: getattr(status, name) for name in SweepInfo.model_fields if name != "links"}
-    return SweepInfo.model_validate({**fields, "links": links})
+    return SweepInfo.model_validate(vars(status) | {"links": links})
 
 
 def _require_json(request: Request) -> None:

@@ -7,6 +7,8 @@ import json
 import signal
 import subprocess
 import sys
+import zipfile
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import pytest
 import xarray as xr
 import yaml
 
+from rqf_engine import NUMERICS_VERSION
 from service.cli import main
 from service.client import Sweep
 from service.settings import Settings
@@ -69,6 +72,34 @@ def test_the_same_spec_again_is_the_same_sweep(rqf: Rqf, sweep: Sweep, small_spe
     assert json.loads(rqf("submit", "-", "--dry-run", stdin=text))["cells"] == 6
 
 
+def test_the_priority_can_be_given_beside_the_spec(rqf: Rqf, small_spec: dict[str, Any]) -> None:
+    text = json.dumps(small_spec | {"seed": 7})
+    id = rqf("submit", "-", "--priority", "5", stdin=text).strip()
+    assert json.loads(rqf("show", id, "--json"))["priority"] == 5
+    rqf("submit", "-", "--priority", "-3", stdin=text)
+    assert "-3" in rqf("show", id)
+    rqf("submit", "-", "--priority", "101", stdin=text, code=2)
+
+
+def test_what_nobody_uses_is_removed(rqf: Rqf, settings: Settings, sweep: Sweep) -> None:
+    stray = Path(settings.data) / "blocks" / f"v{NUMERICS_VERSION}-t7" / "c" / "12345"
+    stray.mkdir(parents=True)
+    (stray / "3").write_bytes(b"x" * 1000)
+    found = json.loads(rqf("gc", "--dry-run", "--json"))
+    assert found["blocks"] == 1
+    assert found["bytes"] >= 1000
+    assert "could be removed" in rqf("gc", "--dry-run")
+    assert stray.exists()
+    assert rqf("gc").startswith("1 blocks")
+    assert not stray.exists()
+    assert json.loads(rqf("gc", "--json"))["blocks"] == 0
+    assert json.loads(rqf("show", sweep.id, "--json"))["state"] == "succeeded"
+
+
+def test_version(rqf: Rqf) -> None:
+    assert rqf("--version") == f"rqf-sweeps {version('rqf-sweeps')}, numerics version {NUMERICS_VERSION}\n"
+
+
 def test_query(rqf: Rqf, sweep: Sweep) -> None:
     selectors = ("var=collapse", "dimension=8", "bias=0.05:", "time=1.9", "method=nearest")
     lines = rqf("query", sweep.id, *selectors, "--csv").splitlines()
@@ -90,6 +121,14 @@ def test_plot(rqf: Rqf, sweep: Sweep, tmp_path: Path) -> None:
     rqf("plot", sweep.id, "dimension=3", "--kind", "collapse", "--out", "c.svg")
     assert b"<svg" in (tmp_path / "c.svg").read_bytes()
     rqf("plot", sweep.id, "--out", "c.gif", code=2)
+
+
+def test_export(rqf: Rqf, sweep: Sweep, tmp_path: Path) -> None:
+    assert rqf("export", sweep.id).strip() == f"rqf-{sweep.id}.zip"
+    assert zipfile.is_zipfile(tmp_path / f"rqf-{sweep.id}.zip")
+    assert rqf("export", sweep.id, "--out", "kept.zip").strip() == "kept.zip"
+    rqf("export", "0123456789ab", code=2)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["kept.zip", f"rqf-{sweep.id}.zip"]
 
 
 def test_theory_needs_no_service(rqf: Rqf, monkeypatch: pytest.MonkeyPatch) -> None:
