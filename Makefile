@@ -1,5 +1,5 @@
 # Everything runs from .venv, which is made from the locked requirements on first use.
-#   make demo · test · serve · bench · validate · lint      see README.md
+#   make demo · test · serve · bench · validate · chaos · lint      see README.md
 #   make lock   resolve the dependencies of pyproject.toml anew into requirements/
 #   make clean  remove the environment and all caches; the results in var/ stay
 
@@ -11,7 +11,7 @@ LOCKED := $(PIP_INSTALL) --require-hashes -r
 CODE := rqf_engine sweeps service tests benchmarks
 LOCK_ENV := var/lock
 
-.PHONY: demo test serve bench validate lint lock clean
+.PHONY: demo test serve bench validate chaos lint lock clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/run.stamp
@@ -28,6 +28,9 @@ bench: $(VENV)/peers.stamp
 
 validate: $(VENV)/bench.stamp
 	@$(BIN)/python -m benchmarks.validation
+
+chaos: $(VENV)/bench.stamp
+	@$(BIN)/python -m benchmarks.chaos
 
 lint: $(VENV)/lint.stamp
 	$(BIN)/ruff format --check .

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +22,12 @@ class Span:
 
 @dataclass(frozen=True)
 class Audit:
-    """Everything recorded so far. ``largest_task``: estimated cpu-seconds of the largest task handed out."""
+    """Everything recorded so far: blocks begun, simulated to the end, stored; cpu-seconds of tasks begun."""
 
-    begun: tuple[Span, ...] = ()
-    ended: tuple[Span, ...] = ()
-    writes: Counter[str] = field(default_factory=Counter)
-    tasks: int = 0
-    largest_task: float = 0.0
+    begun: tuple[Span, ...]
+    ended: tuple[Span, ...]
+    stored: tuple[Span, ...]
+    tasks: tuple[float, ...]
 
     @property
     def realizations(self) -> int:
@@ -50,25 +49,27 @@ class Audit:
         return sum(size for size, _ in again), sum(seconds for _, seconds in again)
 
     @property
-    def stored_twice(self) -> list[str]:
-        """Chunks of blocks that were written more than once."""
-        return sorted(file for file, count in self.writes.items() if count > 1)
+    def stored_twice(self) -> int:
+        """Realisations that were stored more than once."""
+        return sum(size for size, _ in _overlaps(self.stored))
+
+    @property
+    def largest_task(self) -> float:
+        """Estimated cpu-seconds of the largest task begun."""
+        return max(self.tasks, default=0.0)
 
 
 def read(record: Path) -> Audit:
     """The audit of a record that may still grow."""
-    begun, ended, writes, tasks = [], [], Counter[str](), [0.0]
+    spans: dict[str, list[Span]] = {"begin": [], "end": [], "store": []}
+    tasks = []
     for event in _events(record):
-        match event.pop("event"):
-            case "begin":
-                begun.append(Span(**event))
-            case "end":
-                ended.append(Span(**event))
-            case "write":
-                writes[event["file"]] += 1
-            case "task":
-                tasks.append(event["seconds"])
-    return Audit(tuple(begun), tuple(ended), writes, len(tasks) - 1, max(tasks))
+        kind = event.pop("event")
+        if kind == "task":
+            tasks.append(float(event["seconds"]))
+        else:
+            spans[kind].append(Span(**event))
+    return Audit(*(tuple(spans[kind]) for kind in ("begin", "end", "store")), tuple(tasks))
 
 
 def _events(record: Path) -> Iterator[dict[str, Any]]:

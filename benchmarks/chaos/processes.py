@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -33,14 +32,13 @@ class Supervised:
     def __init__(self, command: Sequence[str], log: Path, environment: Mapping[str, str]) -> None:
         self._command = [sys.executable, "-m", *command]
         self._log, self._environment = log, dict(environment)
-        self._groups: list[int] = []
         self.restarts = -1
         self.start()
 
     def start(self) -> None:
         """Start it, also again."""
         with self._log.open("ab") as log:
-            # A process group of its own, so that at the end nothing that it started can stay behind.
+            # Its own session: a Ctrl-C is for whoever started it, who then stops it in order.
             self._process = subprocess.Popen(
                 self._command,
                 stdout=log,
@@ -49,7 +47,6 @@ class Supervised:
                 cwd=self._log.parent,
                 start_new_session=True,
             )
-        self._groups.append(self._process.pid)
         self.restarts += 1
 
     @property
@@ -74,15 +71,12 @@ class Supervised:
         return None
 
     def stop(self) -> None:
-        """End it in order, then whatever its lives have left behind."""
-        if not self.ended:
-            self._process.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(_STOP_SECONDS)
-        for group in self._groups:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(group, signal.SIGKILL)
-        self._process.wait()
+        """End it in order, or else by force."""
+        self._process.terminate()
+        try:
+            self._process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill()
 
 
 class Cluster:
@@ -156,6 +150,14 @@ class Cluster:
         self.client.close()
         for process in self._processes:
             process.stop()
+        self._kill_orphans()
+
+    def _kill_orphans(self) -> None:
+        """End what killed processes have left behind, known by the environment that it has inherited."""
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                if process.environ().get(RECORD_VARIABLE) == str(self.record):
+                    process.kill()
 
 
 def _environment() -> dict[str, str]:

@@ -9,74 +9,81 @@ from __future__ import annotations
 
 import json
 import os
+import sys
+import threading
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-import numpy as np
 from distributed import Worker
-from zarr.storage import LocalStore
 
 from benchmarks.chaos.processes import RECORD_VARIABLE
+from rqf_engine.moments import Moments
 from sweeps import tasks
 from sweeps.blocks import Block
+from sweeps.store import Store
 
 
 class _Recorder:
+    """Writes events; knows which block the present thread is storing."""
+
     def __init__(self, file: str) -> None:
         self._file = os.open(file, os.O_WRONLY | os.O_APPEND)
+        self.storing = threading.local()
 
-    def note(self, **event: Any) -> None:
+    def note(self, event: str, **values: Any) -> None:
         # One write at the end of the file: lines of several workers do not mix. The line break comes first,
         # too: should a kill tear a line, it tears no other.
-        os.write(self._file, f"\n{json.dumps(event)}\n".encode())
+        os.write(self._file, f"\n{json.dumps({'event': event, **values})}\n".encode())
+
+    def hear(self, event: str, _arguments: tuple[Any, ...]) -> None:
+        """An audit hook: a file gets its final name."""
+        if event == "os.rename" and (span := getattr(self.storing, "span", None)) is not None:
+            self.note("store", **span)
 
 
 def dask_setup(_worker: Worker) -> None:
     """Begin to record; called by Dask when the worker starts."""
     recorder = _Recorder(os.environ[RECORD_VARIABLE])
     tasks.simulate = _noting_tasks(recorder, tasks.simulate)
-    blocks = vars(tasks)["simulate_block"]
-    vars(tasks)["simulate_block"] = _noting_blocks(recorder, blocks)
-    LocalStore.set = _noting_writes(recorder, LocalStore.set)  # type: ignore[method-assign]
+    tasks.simulate_moments = _noting_blocks(recorder, tasks.simulate_moments)
+    Store.write_block = _noting_storage(recorder, Store.write_block)  # type: ignore[method-assign]
+    sys.addaudithook(recorder.hear)
 
 
-_EACH: dict[str, float] = {}
+def _span(block: Block) -> dict[str, Any]:
+    return {"cell": block.cell.id, "start": block.start, "size": block.size, "seconds": block.seconds}
 
 
 def _noting_tasks(recorder: _Recorder, simulate: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(simulate)
     def noted(root: str, sweep: str, blocks: tuple[Block, ...]) -> Any:
-        recorder.note(event="task", seconds=sum(block.seconds for block in blocks))
-        _EACH.update({block.cell.id: block.cell.seconds_each for block in blocks})
+        recorder.note("task", seconds=sum(block.seconds for block in blocks))
         return simulate(root, sweep, blocks)
 
     return noted
 
 
-def _noting_blocks(recorder: _Recorder, simulate: Callable[..., Any]) -> Callable[..., Any]:
+def _noting_blocks(recorder: _Recorder, simulate: Callable[[Block], Moments]) -> Callable[[Block], Moments]:
     @wraps(simulate)
-    def noted(*args: Any) -> Any:
-        size, seed = args[5], args[6]
-        assert isinstance(seed, np.random.SeedSequence)
-        if len(seed.spawn_key) != 6:
-            return simulate(*args)
-        *words, index, _ = seed.spawn_key
-        cell = "".join(f"{word:08x}" for word in words)
-        span = {"cell": cell, "start": index * 10_000, "size": size, "seconds": _EACH[cell] * size}
-        recorder.note(event="begin", **span)
-        moments = simulate(*args)
-        recorder.note(event="end", **span)
+    def noted(block: Block) -> Moments:
+        recorder.note("begin", **_span(block))
+        moments = simulate(block)
+        recorder.note("end", **_span(block))
         return moments
 
     return noted
 
 
-def _noting_writes(recorder: _Recorder, put: Callable[..., Any]) -> Callable[..., Any]:
-    @wraps(put)
-    async def noted(self: LocalStore, key: str, *args: Any, **options: Any) -> None:
-        await put(self, key, *args, **options)
-        if "/blocks/" in str(self.root) and not key.endswith("zarr.json"):
-            recorder.note(event="write", file=f"{self.root}/{key}")
+def _noting_storage(
+    recorder: _Recorder, write: Callable[[Store, Block, Moments], None]
+) -> Callable[[Store, Block, Moments], None]:
+    @wraps(write)
+    def noted(store: Store, block: Block, moments: Moments) -> None:
+        recorder.storing.span = _span(block)
+        try:
+            write(store, block, moments)
+        finally:
+            recorder.storing.span = None
 
     return noted

@@ -31,13 +31,14 @@ def _work(outcome: Outcome) -> Section:
     audit = outcome.audit
     realizations, seconds = audit.repeated
     rows = (
-        ("blocks stored", f"{len(audit.writes)}"),
-        ("blocks stored twice", f"{len(audit.stored_twice)}"),
+        ("tasks begun", f"{len(audit.tasks)}"),
+        ("blocks stored", f"{len(audit.stored)}"),
         ("realisations simulated", f"{audit.realizations}"),
-        ("realisations simulated again", f"{realizations}"),
-        ("work handed out, cpu-seconds", f"{audit.seconds:.1f}"),
-        ("work repeated, cpu-seconds", f"{seconds:.1f}"),
-        ("one task at most, cpu-seconds", f"{audit.largest_task:.1f}"),
+        ("of these stored twice", f"{audit.stored_twice}"),
+        ("of these simulated again", f"{realizations}"),
+        ("work begun, cpu-seconds", f"{audit.seconds:.1f}"),
+        ("of this repeated", f"{seconds:.1f}"),
+        ("largest task, cpu-seconds", f"{audit.largest_task:.1f}"),
         ("allowed: kills × one task", f"{outcome.allowed_seconds:.1f}"),
     )
     note = (

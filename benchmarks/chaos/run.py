@@ -55,7 +55,8 @@ class Outcome:
         found = [
             f"{sweep.name}: {', '.join(sweep.differing)} differ" for sweep in self.sweeps if sweep.differing
         ]
-        found += [f"stored twice: {file}" for file in self.audit.stored_twice]
+        if (twice := self.audit.stored_twice) > 0:
+            found.append(f"{twice} realisations were stored twice")
         if (repeated := self.audit.repeated[1]) > self.allowed_seconds:
             found.append(f"{repeated:.1f} s were repeated, {self.allowed_seconds:.1f} s are allowed")
         return found

@@ -13,10 +13,17 @@ _COMMON: dict[str, Any] = {
 
 
 def specs(kills: int) -> list[dict[str, Any]]:
-    """Specs with some 3 cpu-seconds of work for each of ``kills``."""
-    one = 1_500 * kills
+    """Specs with some 3 cpu-seconds of work for each of ``kills``; the last one is adaptive in both ways."""
+    one = 1_200 * kills
     return [
         {**_COMMON, "name": "first", "dimension": [3, 64], "realizations": one},
         {**_COMMON, "name": "shares half of the first", "dimension": [64, 512], "realizations": one},
         {**_COMMON, "name": "extends the first", "dimension": 3, "realizations": 2 * one},
+        {
+            **_COMMON,
+            "name": "adaptive and refined",
+            "dimension": 8,
+            "realizations": {"min": one // 4, "max": 4 * one, "halfwidth": round(0.6 / one**0.5, 4)},
+            "refine": {"levels": 2},
+        },
     ]
