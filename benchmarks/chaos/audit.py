@@ -69,7 +69,7 @@ def read(record: Path) -> Audit:
             tasks.append(float(event["seconds"]))
         else:
             spans[kind].append(Span(**event))
-    return Audit(*(tuple(spans[kind]) for kind in ("begin", "end", "store")), tuple(tasks))
+    return Audit(tuple(spans["begin"]), tuple(spans["end"]), tuple(spans["store"]), tuple(tasks))
 
 
 def _events(record: Path) -> Iterator[dict[str, Any]]:

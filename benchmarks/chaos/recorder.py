@@ -45,9 +45,13 @@ class _Recorder:
 def dask_setup(_worker: Worker) -> None:
     """Begin to record; called by Dask when the worker starts."""
     recorder = _Recorder(os.environ[RECORD_VARIABLE])
-    tasks.simulate = _noting_tasks(recorder, tasks.simulate)
-    tasks.simulate_moments = _noting_blocks(recorder, tasks.simulate_moments)
-    Store.write_block = _noting_storage(recorder, Store.write_block)  # type: ignore[method-assign]
+    wrappers: tuple[tuple[Any, str, Callable[..., Any]], ...] = (
+        (tasks, "simulate", _noting_tasks),
+        (tasks, "simulate_moments", _noting_blocks),
+        (Store, "write_block", _noting_storage),
+    )
+    for owner, name, wrapper in wrappers:
+        setattr(owner, name, wrapper(recorder, getattr(owner, name)))
     sys.addaudithook(recorder.hear)
 
 

@@ -14,7 +14,7 @@ _COMMON: dict[str, Any] = {
 
 def specs(kills: int) -> list[dict[str, Any]]:
     """Specs with some 3 cpu-seconds of work for each of ``kills``; the last one is adaptive in both ways."""
-    one = 1_200 * kills
+    one = 1_000 * round(1.2 * kills)  # whole quanta: a partial one has to be simulated anew to be extended
     return [
         {**_COMMON, "name": "first", "dimension": [3, 64], "realizations": one},
         {**_COMMON, "name": "shares half of the first", "dimension": [64, 512], "realizations": one},
@@ -23,7 +23,7 @@ def specs(kills: int) -> list[dict[str, Any]]:
             **_COMMON,
             "name": "adaptive and refined",
             "dimension": 8,
-            "realizations": {"min": one // 4, "max": 4 * one, "halfwidth": round(0.6 / one**0.5, 4)},
+            "realizations": {"min": 1_000, "max": 4 * one, "halfwidth": round(0.6 / one**0.5, 4)},
             "refine": {"levels": 2},
         },
     ]
