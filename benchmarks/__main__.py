@@ -13,12 +13,17 @@ from benchmarks.normals import normals
 from benchmarks.overhead import demo_sweep
 from benchmarks.peers.accuracy import peer_steps
 from benchmarks.peers.comparison import peers
+from benchmarks.refinement import refinement, refinement_simulated
+from benchmarks.refinement_coverage import coverage
 from benchmarks.report import Section, markdown, print_section
 from benchmarks.resources import first_block, scaling
 
 #: Those that use the whole machine come first; then all of the process stays on one core.
 ALL_CORES = (demo_sweep, ledger, scaling, first_block)
-ONE_CORE = (frame_rates, ambient_rates, normals, peers, peer_steps)
+ONE_CORE = (
+    *(frame_rates, ambient_rates, normals, peers, peer_steps),
+    *(coverage, refinement, refinement_simulated),
+)
 DOCUMENT = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 
 
