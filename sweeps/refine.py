@@ -24,7 +24,8 @@ from sweeps.boundary import bracket, critical_bias
 from sweeps.intervals import Z95, FloatArray, wilson
 from sweeps.spec import Precision, Refinement, SweepSpec
 
-#: A round takes a cell to this multiple of the count that its present estimate asks for, ...
+#: A round takes a cell to this multiple of the count that its present estimate asks for, at most to the count
+#: that suffices for any, ...
 _MARGIN = 1.05
 #: ... but to no less and no more than these multiples of the count it has: few looks, and no leap by chance.
 _LEAST_GROWTH, _MOST_GROWTH = 1.25, 4.0
@@ -60,15 +61,19 @@ def next_count(
     share = trials.min() / realizations  # of realisations that do not fail
     target = math.inf
     if share > 0:
-        target = _MARGIN * float(_needed(successes / trials, precision.halfwidth).max()) / share
+        needed = _MARGIN * float(_needed(successes / trials, precision.halfwidth).max())
+        target = min(needed, _most_needed(precision)) / share
     target = min(max(target, _LEAST_GROWTH * realizations), _MOST_GROWTH * realizations)
     return min(_whole_quanta(target, quantum), precision.max)
 
 
 def expected_count(precision: Precision) -> int:
     """Realisations of a cell where p_one or p_two is ½ at some record time, as in most: for estimates."""
-    needed = math.ceil(float(_needed(np.array(0.5), precision.halfwidth)))
-    return min(max(needed, precision.min), precision.max)
+    return min(max(math.ceil(_most_needed(precision)), precision.min), precision.max)
+
+
+def _most_needed(precision: Precision) -> float:
+    return float(_needed(np.array(0.5), precision.halfwidth))
 
 
 def _needed(share: FloatArray, halfwidth: float) -> FloatArray:
