@@ -17,11 +17,12 @@ from benchmarks.refinement import refinement, refinement_simulated
 from benchmarks.refinement_coverage import coverage
 from benchmarks.report import Section, markdown, print_section
 from benchmarks.resources import first_block, scaling
+from benchmarks.summary import summary
 
 #: Those that use the whole machine come first; then all of the process stays on one core.
 ALL_CORES = (demo_sweep, ledger, scaling, first_block)
 ONE_CORE = (
-    *(frame_rates, ambient_rates, normals, peers, peer_steps),
+    *(frame_rates, ambient_rates, normals, summary, peers, peer_steps),
     *(coverage, refinement, refinement_simulated),
 )
 DOCUMENT = Path(__file__).parents[1] / "docs" / "benchmarks.md"

@@ -154,7 +154,7 @@ def _solve(design: FloatArray, weight: FloatArray, residual: FloatArray) -> Floa
 
 
 def _normal(design: FloatArray, weight: FloatArray) -> FloatArray:
-    matrix = np.einsum("pbi,pb,pbj->pij", design, weight, design, optimize=True)
+    matrix = np.matmul((design * weight[..., None]).transpose(0, 2, 1), design)
     size = matrix.shape[-1]
     # Far below rounding where counts tell something; keeps a problem without information from being singular.
     ridge = 1e-10 * np.trace(matrix, axis1=1, axis2=2) + 1e-12

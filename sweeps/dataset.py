@@ -7,7 +7,6 @@ Every array is there from the beginning, in metadata alone: a chunk that was nev
 from __future__ import annotations
 
 import json
-import secrets
 import shutil
 import warnings
 from collections.abc import Mapping
@@ -25,16 +24,21 @@ from zarr.errors import ZarrUserWarning
 from zarr.storage import MemoryStore
 
 from rqf_engine.moments import OVERLAP_BINS
+from sweeps import chunk
 from sweeps.errors import DatasetDamaged
+from sweeps.files import UNFINISHED, replace
 from sweeps.plan import Plan
 from sweeps.spec import EXTRA_AXES, SweepSpec
 from sweeps.tiles import Grid, cell_grid, chunk_shape, column_grid
-from sweeps.variables import COORDINATES, CRITICAL, VARIABLES, Variable
+from sweeps.variables import COORDINATES, CRITICAL, VARIABLES
 
-_COMPRESSORS = (ZstdCodec(level=1), Crc32cCodec())
+_COMPRESSORS = (ZstdCodec(level=chunk.LEVEL), Crc32cCodec())
 _FILL: dict[str, Any] = {"float64": np.nan, "int64": 0, "string": ""}
-#: What reading a truncated or altered chunk raises, depending on which codec notices first.
-_DAMAGE = (ValueError, RuntimeError)
+_DTYPE: dict[str, Any] = {
+    "float64": np.dtype(np.float64),
+    "int64": np.dtype(np.int64),
+    "string": np.dtypes.StringDType(),
+}
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,21 @@ class Layout:
         """Tiles of what is over columns: the extra axes, dimension and tokens."""
         return column_grid(self.plan.shape)
 
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Of a variable."""
+        return (*self._grid(name).shape, *self._trailing(name))
+
+    def chunk_shape(self, name: str) -> tuple[int, ...]:
+        """Of a variable's chunks."""
+        return chunk_shape(self._grid(name), self._trailing(name))
+
+    def pieces(self, name: str) -> list[tuple[slice, ...]]:
+        """The record times of each chunk of a tile; no slice where a variable is not over time."""
+        if not (trailing := self._trailing(name)):
+            return [()]
+        step = self.chunk_shape(name)[-len(trailing)]
+        return [(slice(start, min(start + step, trailing[0])),) for start in range(0, trailing[0], step)]
+
     def files(self) -> dict[str, bytes]:
         """Every file of the dataset before anything is simulated, by its key."""
         content: dict[str, Buffer] = {}
@@ -66,21 +85,21 @@ class Layout:
             array = _create(group, name, over, values.shape, values.shape, _kind(values), COORDINATES[name])
             array[...] = values
         for name, info in VARIABLES.items():
-            grid = self.columns if info.over == CRITICAL else self.cells
-            trailing = self._trailing(info)
-            chunks = chunk_shape(grid, trailing)
             over = (*self.plan.dims[:-3], *info.over)
             attributes = info.attrs | {"coordinates": scalars}
-            _create(group, name, over, (*grid.shape, *trailing), chunks, info.kind, attributes)
+            _create(group, name, over, self.shape(name), self.chunk_shape(name), info.kind, attributes)
         with warnings.catch_warnings():
             # Readers over HTTP find nothing without it; Zarr's specification is only late in adopting it.
             warnings.filterwarnings("ignore", "Consolidated metadata", ZarrUserWarning)
             zarr.consolidate_metadata(store)
         return {key: value.to_bytes() for key, value in content.items()}
 
-    def _trailing(self, info: Variable) -> tuple[int, ...]:
+    def _grid(self, name: str) -> Grid:
+        return self.columns if VARIABLES[name].over == CRITICAL else self.cells
+
+    def _trailing(self, name: str) -> tuple[int, ...]:
         lengths = {"time": len(self.plan.times), "overlap": OVERLAP_BINS}
-        return tuple(lengths[axis] for axis in info.over if axis in lengths)
+        return tuple(lengths[axis] for axis in VARIABLES[name].over if axis in lengths)
 
     def _coordinates(self) -> dict[str, NDArray[Any]]:
         axes: dict[str, Any] = {**self.plan.coords, "time": self.plan.times}
@@ -99,17 +118,13 @@ class DatasetFiles:
         self.path = path
         self._layout = layout
         self._place = path
-        self._arrays: dict[str, zarr.Array[Any]] = {}
 
     def stage(self, attributes: Mapping[str, Any]) -> None:
         """Lay the dataset out empty where nobody sees it; updates go there until it is revealed."""
         self._place = self.path.with_name(".creating.zarr")
-        self._arrays = {}
         shutil.rmtree(self._place, ignore_errors=True)
         for key, content in self._layout.files().items():
-            file = self._place / key
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(content)
+            replace(self._place / key, content)
         write_attributes(self._place, attributes)
 
     def reveal(self) -> None:
@@ -122,7 +137,6 @@ class DatasetFiles:
         self._place.rename(self.path)
         shutil.rmtree(old, ignore_errors=True)
         self._place = self.path
-        self._arrays = {}
 
     def resume(self) -> bool:
         """Whether what is in place is laid out like this and can be gone on with; if so, tidies it up."""
@@ -134,31 +148,41 @@ class DatasetFiles:
         except (OSError, ValueError):
             return False
         if fit:
-            for left in self.path.rglob("*.partial"):
+            for left in self.path.rglob(f"*{UNFINISHED}"):
                 left.unlink()
         return fit
 
     def update(
-        self, name: str, box: tuple[slice, ...], index: tuple[NDArray[np.intp], ...], values: NDArray[Any]
+        self, name: str, tile: tuple[int, ...], index: tuple[NDArray[np.intp], ...], values: NDArray[Any]
     ) -> None:
-        """Replace the rows at ``index``, counted from the beginning of the tile ``box``, by ``values``.
+        """Replace the rows at ``index``, counted from the beginning of the tile, by ``values``.
 
-        Whole chunks are written, and only if they change. Raises DatasetDamaged, OSError.
+        Whole chunks are written, and only if they change; one in which nothing is known is not there, just as
+        Zarr writes none. Raises DatasetDamaged, OSError.
         """
-        array = self._array(name)
-        try:
-            before = np.asarray(array[box])
-        except _DAMAGE as error:
-            raise DatasetDamaged(str(self._place), name, str(error)) from error
-        after = before.copy()
-        after[index] = values if values.dtype.kind == "T" else _canonical(values)
-        if not np.array_equal(before, after, equal_nan=after.dtype.kind == "f"):
-            array[box] = after
+        rows = _canonical(values)
+        shape = self._layout.chunk_shape(name)
+        empty = np.full(shape, _FILL[VARIABLES[name].kind], _DTYPE[VARIABLES[name].kind])
+        for number, times in enumerate(self._layout.pieces(name)):
+            path = self._place.joinpath(name, "c", *map(str, (*tile, number, 0)[: len(shape)]))
+            before = self._read(path, empty)
+            after = before.copy()
+            place: tuple[Any, ...] = (*index, *(slice(0, cut.stop - cut.start) for cut in times))
+            after[place] = rows[:, *times]
+            if _same(after, before):
+                continue
+            if _same(after, empty):
+                path.unlink()
+            else:
+                replace(path, chunk.encode(after))
 
-    def _array(self, name: str) -> zarr.Array[Any]:
-        if name not in self._arrays:
-            self._arrays[name] = zarr.open_array(self._place / name, mode="r+")
-        return self._arrays[name]
+    def _read(self, path: Path, empty: NDArray[Any]) -> NDArray[Any]:
+        try:
+            return chunk.decode(path.read_bytes(), empty.shape, empty.dtype)
+        except FileNotFoundError:
+            return empty
+        except ValueError as error:
+            raise DatasetDamaged(str(path), str(error)) from error
 
     def write_attributes(self, attributes: Mapping[str, Any]) -> None:
         """Replace the root attributes."""
@@ -174,9 +198,7 @@ def write_attributes(path: Path, attributes: Mapping[str, Any]) -> None:
     if metadata["attributes"] == dict(attributes):
         return
     metadata["attributes"] = dict(attributes)
-    temporary = file.with_name(f".zarr.json-{secrets.token_hex(8)}.partial")
-    temporary.write_text(json.dumps(metadata, indent=2))
-    temporary.replace(file)
+    replace(file, json.dumps(metadata).encode())
 
 
 def damaged_chunks(path: Path) -> list[str]:
@@ -184,17 +206,13 @@ def damaged_chunks(path: Path) -> list[str]:
     found = []
     for metadata in sorted(path.glob("*/zarr.json")):
         array = zarr.open_array(metadata.parent, mode="r")
+        dtype = _DTYPE["string"] if array.dtype.kind in "TO" else array.dtype
         for file in sorted(metadata.parent.glob("c/**/*")):
-            if file.is_dir() or file.suffix == ".partial":
-                continue
-            index = map(int, file.relative_to(metadata.parent / "c").parts)
-            chunk = tuple(
-                slice(i * length, (i + 1) * length) for i, length in zip(index, array.chunks, strict=True)
-            )
-            try:
-                _ = array[chunk]
-            except (*_DAMAGE, OSError):
-                found.append(str(file.relative_to(path)))
+            if file.is_file() and file.suffix != UNFINISHED:
+                try:
+                    chunk.decode(file.read_bytes(), array.chunks, dtype)
+                except (ValueError, OSError):
+                    found.append(str(file.relative_to(path)))
     return found
 
 
@@ -228,6 +246,10 @@ def _canonical(values: NDArray[Any]) -> NDArray[Any]:
     if values.dtype.kind != "f":
         return values
     return np.asarray(np.where(np.isnan(values), np.nan, values) + 0.0)
+
+
+def _same(one: NDArray[Any], other: NDArray[Any]) -> bool:
+    return np.array_equal(one, other, equal_nan=one.dtype.kind == "f")
 
 
 def _fits(found: bytes, expected: bytes, key: str) -> bool:

@@ -85,11 +85,11 @@ class OtherNumerics(Conflict):
 
 
 class DatasetDamaged(SweepsError):
-    """The variable ``name`` of the dataset at ``path`` cannot be read, as its checksum says for example."""
+    """The chunk at ``path`` of a result dataset cannot be read, as its checksum says for example."""
 
-    def __init__(self, path: str, name: str, reason: str) -> None:
-        super().__init__(f"{name} of the dataset {path} is damaged: {reason}")
-        self.path, self.name = path, name
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"the chunk {path} of a result dataset is damaged: {reason}")
+        self.path = path
 
 
 class StoreInUse(SweepsError):

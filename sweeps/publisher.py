@@ -64,10 +64,9 @@ class _Queue(Generic[_Item]):
             return
         tile, rows = next(iter(self._tiles.items()))
         some = dict(islice(rows.items(), self.at_once))
-        box = self.grid.box(tile)
-        index = np.array(list(some)).T - np.array([[side.start] for side in box])
+        offsets = np.array([self.grid.offset_in_tile(position) for position in some])
         for name, values in self.render(some).items():
-            files.update(name, box, tuple(index), values)
+            files.update(name, tile, tuple(offsets.T), values)
         for position in some:
             del rows[position]
         self.size -= len(some)

@@ -26,12 +26,9 @@ class Grid:
         """Which tile a position is in."""
         return tuple(i // length for i, length in zip(position, self.tile, strict=True))
 
-    def box(self, tile: tuple[int, ...]) -> tuple[slice, ...]:
-        """The positions of a tile."""
-        return tuple(
-            slice(i * length, min((i + 1) * length, whole))
-            for i, length, whole in zip(tile, self.tile, self.shape, strict=True)
-        )
+    def offset_in_tile(self, position: tuple[int, ...]) -> tuple[int, ...]:
+        """Where in its tile a position is."""
+        return tuple(i % length for i, length in zip(position, self.tile, strict=True))
 
 
 def cell_grid(shape: tuple[int, ...], times: int, whole_bias: bool) -> Grid:
