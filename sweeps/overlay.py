@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -19,7 +19,7 @@ from rqf_engine.theory import exact_critical_bias, two_point_probabilities
 from sweeps.cells import Cell
 from sweeps.intervals import FloatArray
 from sweeps.plan import Plan
-from sweeps.refine import Column
+from sweeps.refine import Column, level_of
 from sweeps.spec import SweepSpec, canonical_json
 
 
@@ -72,26 +72,23 @@ def theory_requests(plan: Plan, spec: SweepSpec) -> tuple[TheoryRequest, ...]:
 def placements(plan: Plan, spec: SweepSpec) -> Iterator[Placement]:
     """The requests that the plan's two-token cells need, with the places of their values.
 
-    Those for the biases of the spec are apart from those for the biases that refinement adds: these change
-    from one level to the next.
+    Each level of refinement has a request of its own: what was solved at one level is not solved again at
+    the next.
     """
     if 2 not in plan.coords["tokens"]:
         return
     two = plan.coords["tokens"].index(2)
-    own = frozenset(spec.axes()["bias"])
     for column, cells in columns(plan):
-        if column[-1] != two:
-            continue
-        known = [cell for cell in cells if _covers(cell.model)]
-        for with_boundary in (True, False):
-            part = tuple(
-                cell for cell in known if (plan.coords["bias"][cell.position[-2]] in own) == with_boundary
-            )
-            if part:
-                yield Placement(column, part, _request(part, with_boundary))
+        levels: dict[int, list[Cell]] = {}
+        for cell in cells if column[-1] == two else ():
+            if _covers(cell.model):
+                level = level_of(spec.bias, plan.coords["bias"][cell.position[-2]])
+                levels.setdefault(level, []).append(cell)
+        for level, part in sorted(levels.items()):
+            yield Placement(column, tuple(part), _request(part, with_boundary=level == 0))
 
 
-def _request(cells: tuple[Cell, ...], with_boundary: bool) -> TheoryRequest:
+def _request(cells: Sequence[Cell], with_boundary: bool) -> TheoryRequest:
     model = cells[0].model
     overlap = model.initial.overlap
     return TheoryRequest(

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -29,6 +29,9 @@ from sweeps.spec import Precision, Refinement, SweepSpec
 _MARGIN = 1.05
 #: ... but to no less and no more than these multiples of the count it has: few looks, and no leap by chance.
 _LEAST_GROWTH, _MOST_GROWTH = 1.25, 4.0
+
+#: As many as a spec may ask for.
+_MOST_LEVELS = 20
 
 #: An index along a plan's dimensions without the bias: extra axes, dimension, tokens.
 Column = tuple[int, ...]
@@ -121,6 +124,25 @@ def refine_columns(
                 added = (*refined.get(column, ()), *(point for point in new if point is not None))
                 result[column] = tuple(sorted(added))
     return result
+
+
+def level_of(base: Sequence[float], point: float) -> int:
+    """The level at which refinement adds a point to the axis ``base``; 0 for one of its own.
+
+    Raises ValueError where none does.
+    """
+    right = bisect_left(base, point)
+    if right < len(base) and base[right] == point:
+        return 0
+    if 0 < right < len(base):
+        low, high = 0.0, 1.0
+        for level in range(1, _MOST_LEVELS + 1):
+            middle = (low + high) / 2
+            found = _between(base[right - 1], base[right], middle)
+            if found == point:
+                return level
+            low, high = (low, middle) if point < found else (middle, high)
+    raise ValueError(f"a point that refinement adds is wanted, got {point}")
 
 
 def followed_times(spec: SweepSpec, refine: Refinement) -> tuple[float, ...]:

@@ -9,6 +9,7 @@ import pytest
 from rqf_engine.theory import exact_critical_bias, two_point_probabilities
 from sweeps.overlay import Placement, TheoryRequest, placements, solve, theory_requests
 from sweeps.plan import Plan, make_plan
+from sweeps.refine import Refined
 from sweeps.spec import SweepSpec, parse_spec
 
 
@@ -69,6 +70,27 @@ def test_tokens_that_start_antipodal_have_no_theory() -> None:
     data = {"dimension": 3, "bias": 0.1, "tokens": 2, "times": 1}
     start = {"kind": "equiangular", "overlap": -1}
     assert _placements(data | {"initial": start}) == []
+
+
+def test_each_level_of_refinement_is_solved_apart() -> None:
+    data = {"dimension": [3, 4], "bias": [0.1, 0.4, 0.9], "tokens": [2, 3], "times": 1}
+    spec = parse_spec(data | {"refine": {"levels": 2}})
+    refined: Refined = {(0, 0): (0.2, 0.6), (0, 1): (0.2,), (1, 0): (0.6,)}
+    finer = {**refined, (0, 0): (0.2, 0.282842712475, 0.6)}
+    first, second = (list(placements(make_plan(spec, refined=r), spec)) for r in (refined, finer))
+    own = (0.1, 0.4, 0.9)
+    found = [(p.column, p.request.biases, p.request.with_boundary) for p in first]
+    assert found == [
+        ((0, 0), own, True),
+        ((0, 0), (0.2, 0.6), False),
+        ((1, 0), own, True),
+        ((1, 0), (0.6,), False),
+    ]
+    (added,) = {p.request for p in second} - {p.request for p in first}
+    assert added.biases == (0.282842712475,)
+    for placement in second:
+        assert tuple(cell.model.bias for cell in placement.cells) == placement.request.biases
+    assert np.isnan(solve(added).critical_bias).all()
 
 
 @pytest.mark.parametrize("noise_symmetry", [1.0, -0.5])

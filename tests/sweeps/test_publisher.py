@@ -239,17 +239,25 @@ def test_positions_without_a_cell_stay_empty(path: Path) -> None:
         assert np.isfinite(dataset.critical_bias.values[0, 0, 0]).all()
 
 
-def test_biases_that_refinement_adds_are_solved_apart() -> None:
-    base = parse_spec(
-        {"dimension": [3, 4], "bias": [0.1, 0.2, 0.4], "tokens": [2], "times": [1], "refine": {"levels": 2}}
-    )
-    finer = parse_spec({**base.canonical(), "bias": [0.1, 0.15, 0.2, 0.4], "refine": None})
-    plan = make_plan(finer)
-    sparse = replace(plan, cells=tuple(cell for cell in plan.cells if cell.position != (1, 1, 0)))
-    found = [(p.column, p.request.biases, p.request.with_boundary) for p in placements(sparse, base)]
-    own = (0.1, 0.2, 0.4)
-    assert found == [((0, 0), own, True), ((0, 0), (0.15,), False), ((1, 0), own, True)]
-    assert np.isnan(solve(theory_requests(sparse, base)[1]).critical_bias).all()
+def test_many_times_of_an_axis_that_may_grow_are_several_chunks(path: Path) -> None:
+    data = {"dimension": 3, "tokens": [2, 3], "refine": {"levels": 1}, "step": 0.1}
+    bias, times = {"start": 0.001, "stop": 1, "num": 600}, {"start": 1, "stop": 60, "num": 60}
+    spec = parse_spec(data | {"bias": bias, "times": times})
+    plan = make_plan(spec)
+    publisher = Publisher(path, plan, spec)
+    publisher.create({})
+    some = plan.cells[::50]
+    for _ in range(2):
+        for cell in some:
+            publisher.put(cell, _moments(cell))
+        publisher.publish({})
+    with xr.open_zarr(path, chunks=None) as dataset:
+        assert dataset.overlap_histogram.encoding["chunks"] == (1, 600, 1, 54, 64)
+        for name in ("overlap_histogram", "collapse", "realizations"):
+            values = dataset[name].values
+            for cell in some:
+                expected = measured([cell], _moments(cell).values[None])[name][0]
+                np.testing.assert_array_equal(values[cell.position], expected)
 
 
 def test_little_is_held_however_much_is_put(

@@ -18,6 +18,7 @@ from sweeps.refine import (
     expected_count,
     expected_refinement,
     first_count,
+    level_of,
     next_count,
     refine_columns,
 )
@@ -171,6 +172,17 @@ def test_refined_points_are_dyadic_and_the_same_numbers_in_every_column(seed: in
     places = np.log(points[points >= 0.003] / 0.003) / _SPACING * 2**3
     np.testing.assert_allclose(places, np.round(places), atol=1e-8)
     assert len(set(np.round(places))) == places.size
+    for point in points[points > 0.003].tolist():
+        place = round(float(np.log(point / 0.003) / _SPACING * 2**3))
+        assert level_of(spec.bias, point) == next(k for k in range(4) if place % 2 ** (3 - k) == 0)
+
+
+def test_what_refinement_cannot_add_has_no_level() -> None:
+    axis = (0.0, 0.1, 0.4)
+    assert [level_of(axis, point) for point in (0.0, 0.05, 0.075, 0.2, 0.4)] == [0, 1, 2, 1, 0]
+    for foreign in (0.5, 0.3, 0.033):
+        with pytest.raises(ValueError, match="refinement"):
+            level_of(axis, foreign)
 
 
 def test_a_boundary_below_the_first_positive_bias_is_followed_towards_zero() -> None:
