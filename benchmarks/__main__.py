@@ -13,6 +13,7 @@ from benchmarks.normals import normals
 from benchmarks.overhead import demo_sweep
 from benchmarks.peers.accuracy import peer_steps
 from benchmarks.peers.comparison import peers
+from benchmarks.planning import planning
 from benchmarks.refinement import refinement, refinement_simulated
 from benchmarks.refinement_coverage import coverage
 from benchmarks.report import Section, markdown, print_section
@@ -22,7 +23,7 @@ from benchmarks.summary import summary
 #: Those that use the whole machine come first; then all of the process stays on one core.
 ALL_CORES = (demo_sweep, ledger, scaling, first_block)
 ONE_CORE = (
-    *(frame_rates, ambient_rates, normals, summary, peers, peer_steps),
+    *(frame_rates, ambient_rates, normals, planning, summary, peers, peer_steps),
     *(coverage, refinement, refinement_simulated),
 )
 DOCUMENT = Path(__file__).parents[1] / "docs" / "benchmarks.md"

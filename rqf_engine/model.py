@@ -22,6 +22,17 @@ MIN_TEMPERATURE = -300.0
 MAX_TEMPERATURE = 1e6
 
 
+_TAKES = {
+    "dimension": f"2…{MAX_DIMENSION}",
+    "tokens": f"2…{MAX_TOKENS}",
+    "bias": f"0…{MAX_BIAS:g}",
+    "bias_kind": "noise or constant",
+    "noise_symmetry": "−1 < τ ≤ 1",
+    "attention_strength": f"0…{MAX_ATTENTION:g}",
+    "inverse_temperature": f"{MIN_TEMPERATURE:g}…{MAX_TEMPERATURE:g}",
+}
+
+
 @dataclass(frozen=True)
 class Initial:
     """Where the tokens start: ``uniform`` on the sphere, or ``equiangular`` with one common overlap.
@@ -54,24 +65,14 @@ class Model:
     initial: Initial = field(default_factory=Initial)
 
     def __post_init__(self) -> None:
-        _require(2 <= self.dimension <= MAX_DIMENSION, "dimension", self.dimension, f"2…{MAX_DIMENSION}")
-        _require(2 <= self.tokens <= MAX_TOKENS, "tokens", self.tokens, f"2…{MAX_TOKENS}")
-        _require(0 <= self.bias <= MAX_BIAS, "bias", self.bias, f"0…{MAX_BIAS:g}")
-        _require(self.bias_kind in ("noise", "constant"), "bias_kind", self.bias_kind, "noise or constant")
-        _require(-1 < self.noise_symmetry <= 1, "noise_symmetry", self.noise_symmetry, "−1 < τ ≤ 1")
-        _require(
-            0 <= self.attention_strength <= MAX_ATTENTION,
-            "attention_strength",
-            self.attention_strength,
-            f"0…{MAX_ATTENTION:g}",
-        )
-        _require(
-            MIN_TEMPERATURE <= self.inverse_temperature <= MAX_TEMPERATURE,
-            "inverse_temperature",
-            self.inverse_temperature,
-            f"{MIN_TEMPERATURE:g}…{MAX_TEMPERATURE:g}",
-        )
-
+        # Sweeps make a hundred thousand models: texts are only put together for one that is wrong.
+        _check(2 <= self.dimension <= MAX_DIMENSION, self, "dimension")
+        _check(2 <= self.tokens <= MAX_TOKENS, self, "tokens")
+        _check(0 <= self.bias <= MAX_BIAS, self, "bias")
+        _check(self.bias_kind in ("noise", "constant"), self, "bias_kind")
+        _check(-1 < self.noise_symmetry <= 1, self, "noise_symmetry")
+        _check(0 <= self.attention_strength <= MAX_ATTENTION, self, "attention_strength")
+        _check(MIN_TEMPERATURE <= self.inverse_temperature <= MAX_TEMPERATURE, self, "inverse_temperature")
         self._check_start()
 
     def _check_start(self) -> None:
@@ -95,6 +96,11 @@ class Model:
     def rank(self) -> int:
         """k = min(n, N), the dimension of the tokens' span."""
         return min(self.dimension, self.tokens)
+
+
+def _check(ok: bool, model: Model, name: str) -> None:
+    if not ok:
+        raise InvalidParameter(name, getattr(model, name), _TAKES[name])
 
 
 def _require(ok: bool, name: str, got: object, takes: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -147,9 +147,11 @@ def _cells(
     refined: Refined,
 ) -> tuple[Cell, ...]:
     integrator: Integrator = "frame" if spec.integrator == "auto" else spec.integrator
-    positions = list(_positions(spec, axes, refined))
+    scalars = {axis: getattr(spec, axis) for axis in EXTRA_AXES if axis not in axes}
+    scalars["initial"] = Initial(spec.initial.kind, spec.initial.overlap)
+    positions, points = zip(*_points(spec, axes, refined), strict=True)
     try:
-        models = [_normal_form(parameters) for parameters in _parameters(spec, axes, positions)]
+        models = [_normal_form(scalars | dict(zip(axes, point, strict=True))) for point in points]
         steps = _steps(spec, models, times, integrator)
     except InvalidParameter as error:
         raise SpecError([Problem(error.field, show(error.got), error.takes)]) from None
@@ -165,31 +167,21 @@ def _cells(
     )
 
 
-def _positions(
+def _points(
     spec: SweepSpec, axes: dict[str, tuple[Any, ...]], refined: Refined
-) -> Iterator[tuple[int, ...]]:
-    """Where there are cells: everywhere along the spec's own biases, elsewhere where ``refined`` says so."""
-    everywhere = itertools.product(*(range(len(values)) for values in axes.values()))
+) -> Iterator[tuple[tuple[int, ...], tuple[Any, ...]]]:
+    """(position, values) of the cells: everywhere along the spec's own biases, elsewhere where refined."""
+    positions = itertools.product(*(range(len(values)) for values in axes.values()))
+    everywhere = zip(positions, itertools.product(*axes.values()), strict=True)
     if not refined:
         yield from everywhere
         return
     own = set(spec.bias)
     more = {column: set(biases) for column, biases in refined.items()}
-    for position in everywhere:
-        *outer, bias, tokens = position
-        value = axes["bias"][bias]
-        if value in own or value in more.get((*outer, tokens), ()):
-            yield position
-
-
-def _parameters(
-    spec: SweepSpec, axes: dict[str, tuple[Any, ...]], positions: Iterable[tuple[int, ...]]
-) -> Iterator[dict[str, Any]]:
-    scalars = {axis: getattr(spec, axis) for axis in EXTRA_AXES if axis not in axes}
-    scalars["initial"] = Initial(spec.initial.kind, spec.initial.overlap)
-    named = tuple(axes.items())
-    for position in positions:
-        yield scalars | {axis: values[i] for (axis, values), i in zip(named, position, strict=True)}
+    for position, values in everywhere:
+        *outer, _, tokens = position
+        if values[-2] in own or values[-2] in more.get((*outer, tokens), ()):
+            yield position, values
 
 
 def _normal_form(parameters: dict[str, Any]) -> Model:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rqf_engine.cost import cpu_seconds
-from rqf_engine.integrate import Integrator, choose_step, estimate_seconds
+from rqf_engine.integrate import Integrator, choose_step
 from rqf_engine.model import Model
 
 TIMES = (0.5, 2.0)
@@ -67,7 +67,6 @@ def test_many_at_once_cost_what_they_cost_one_by_one(integrator: Integrator) -> 
     together = cpu_seconds(MODELS, TIMES, steps, integrator, sizes)
     for model, step, size, cost in zip(MODELS, steps, sizes, together, strict=True):
         assert seconds(model, integrator, steps=step, sizes=size) == pytest.approx(cost, rel=1e-12)
-        assert estimate_seconds(model, TIMES, step, integrator, size) == pytest.approx(cost, rel=1e-12)
 
 
 @pytest.mark.parametrize("integrator", INTEGRATORS)

@@ -1,4 +1,4 @@
-"""The front door: what it refuses, that bits repeat and add up, and what it says about its cost."""
+"""The front door: what it refuses, and that bits repeat and add up."""
 
 from __future__ import annotations
 
@@ -12,9 +12,7 @@ from rqf_engine.errors import InvalidParameter
 from rqf_engine.frame import simulate_frame
 from rqf_engine.integrate import (
     Integrator,
-    block_size,
     check_supported,
-    choose_integrator,
     choose_step,
     simulate_block,
 )
@@ -107,18 +105,10 @@ def test_integrator_is_one_of_three() -> None:
         check_supported(Model(3, 2), "euler")  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("tokens", [2, 8, 9, 32, 33, 128, 129, 512, 513, 1024])
-def test_block_size_falls_with_the_tokens_alone(tokens: int) -> None:
-    sizes = {block_size(Model(n, tokens, bias)) for n in (2, 64, 10**6) for bias in (0.0, 1.0)}
-    assert len(sizes) == 1
-    assert 10 <= sizes.pop() <= block_size(Model(3, 2))
-
-
-def test_choices_are_ones_that_the_engine_takes() -> None:
+def test_automatic_steps_are_ones_that_the_engine_takes() -> None:
     for model in MODELS:
-        integrator = choose_integrator(model, TIMES)
-        check_supported(model, integrator)
-        assert make_schedule(TIMES, choose_step(model, TIMES, integrator)).total > 0
+        for integrator in INTEGRATORS[:2]:
+            assert make_schedule(TIMES, choose_step(model, TIMES, integrator)).total > 0
 
 
 def test_memory_does_not_know_the_dimension() -> None:
