@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from scipy import stats
 
 from benchmarks.refinement_coverage import SHARES, fixed, stopped
 from rqf_engine.theory import metastable_collapse, predicted_critical_bias
+from sweeps.boundary import critical_bias
 from sweeps.intervals import wilson
 from sweeps.refine import (
     Column,
@@ -118,6 +120,13 @@ def _p_one(spec: SweepSpec, column: Column, bias: float) -> NDArray[np.float64]:
 
 def _refine(spec: SweepSpec, realizations: int, seed: int | None = None) -> dict[Column, tuple[float, ...]]:
     """All levels, with the law's shares as counts, or with draws of them."""
+    return _simulate(spec, realizations, seed)[0]
+
+
+def _simulate(
+    spec: SweepSpec, realizations: int, seed: int | None
+) -> tuple[dict[Column, tuple[float, ...]], dict[tuple[Column, float], NDArray[Any]]]:
+    """What all levels add, and the counts of every cell, (times,), but those of the last level."""
     assert spec.refine is not None
     rng = None if seed is None else np.random.default_rng(seed)
     drawn: dict[tuple[Column, float], NDArray[Any]] = {}
@@ -134,7 +143,7 @@ def _refine(spec: SweepSpec, realizations: int, seed: int | None = None) -> dict
                 at = (column[0], bias.index(value), column[1])
                 ones[at], counts[at] = drawn[column, value], realizations
         refined = refine_columns(spec, bias, ones, counts, refined)
-    return refined
+    return refined, drawn
 
 
 @pytest.mark.parametrize("levels", [1, 4, 12])
@@ -159,7 +168,20 @@ def test_each_followed_time_gets_one_point_a_level_or_shares_it(times: list[floa
     np.testing.assert_array_equal(expected_refinement(spec), found)
 
 
-@settings(max_examples=30, deadline=None)
+def test_intervals_hold_the_boundary_though_points_follow_the_counts() -> None:
+    spec = parse_spec(_SPEC | {"dimension": list(range(3, 203)), "times": 20, "refine": {"levels": 5}})
+    _, drawn = _simulate(spec, 1000, seed=1)
+    covered = 0
+    for index, dimension in enumerate(spec.dimension):
+        cells = sorted((bias, ones[0]) for (column, bias), ones in drawn.items() if column == (index, 0))
+        axis, ones = np.array(cells, np.float64).T
+        found = critical_bias(axis, ones, np.full(axis.size, 1000.0), np.array(64))
+        covered += bool(found.low <= predicted_critical_bias(dimension, 20.0) <= found.high)
+    # A true rate of 0.94 falls below this with probability 1e-4.
+    assert covered >= stats.binom.ppf(1e-4, len(spec.dimension), 0.94)
+
+
+@settings(max_examples=12, deadline=None)
 @given(st.integers(0, 2**32), st.sampled_from([50, 2000]))
 def test_refined_points_are_dyadic_and_the_same_numbers_in_every_column(seed: int, realizations: int) -> None:
     spec = _spec(3, [5, 20], tokens=[2, 8], dimension=[3, 4, 5])
