@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from multiprocessing import get_context
 from pathlib import Path
 from resource import RUSAGE_SELF, getrusage
@@ -26,7 +27,7 @@ _SPEC = {
     "tokens": list(range(2, 12)),
     "times": {"start": 0.5, "stop": 20, "num": 24, "spacing": "log"},
 }
-#: A second's worth of new cells in the updates that are timed; more in those of the rest, to come to an end.
+#: A second's worth of new cells in the updates that are timed one by one; more in the others.
 _FEW, _MANY = 50, 500
 _UPDATES = 20
 _REALIZATIONS = 2000
@@ -37,7 +38,8 @@ class Filling:
     """Cpu-seconds to lay out, to update, and in all; MiB before and at most; seconds to read."""
 
     create: float
-    updates: Sequence[float]
+    neighbours: Sequence[float]
+    anywhere: Sequence[float]
     total: float
     before: float
     peak: float
@@ -46,56 +48,57 @@ class Filling:
 
 
 def summary() -> Section:
-    """Filling 10⁵ cells of 24 record times, in the order of the plan and in random order."""
-    orders = ("in the order of the plan", "in random order")
-    found = []
-    for random in (False, True):
-        with get_context("spawn").Pool(1) as pool:
-            found.append(pool.apply(fill, (random,)))
-    figures: dict[str, Callable[[Filling], str]] = {
-        "laying out, cpu": lambda f: f"{1e3 * f.create:.0f} ms",
-        f"update by {_FEW} cells, cpu, median": lambda f: f"{1e3 * float(np.median(f.updates)):.0f} ms",
-        f"update by {_FEW} cells, cpu, slowest": lambda f: f"{1e3 * max(f.updates):.0f} ms",
-        f"all cells by {_MANY}, cpu": lambda f: f"{f.total:.0f} s",
-        "memory with the plan, before": lambda f: f"{f.before:.0f} MiB",
-        "peak memory": lambda f: f"{f.peak:.0f} MiB",
-        "opening the result": lambda f: f"{1e3 * f.open:.0f} ms",
-        "one cell's curve": lambda f: f"{1e3 * f.curve:.0f} ms",
-    }
-    rows = tuple((name, *(show(filling) for filling in found)) for name, show in figures.items())
-    note = (
-        f"A fresh process for each column; medians and maxima of {_UPDATES} complete updates of an empty "
-        "dataset. Reading: wall time of xr.open_zarr, then of p_one_cluster of one cell."
+    """Filling 10⁵ cells of 24 record times in the order of the plan, then updating some anywhere."""
+    with get_context("spawn").Pool(1) as pool:
+        found = pool.apply(fill)
+    rows = (
+        ("laying out, cpu", f"{1e3 * found.create:.0f} ms"),
+        (f"{_FEW} new cells, neighbours, cpu", _spread(found.neighbours)),
+        (f"{_FEW} cells anywhere in the full dataset, cpu", _spread(found.anywhere)),
+        (f"all cells, {_MANY} at a time, cpu", f"{found.total:.0f} s"),
+        ("memory with the plan, before", f"{found.before:.0f} MiB"),
+        ("peak memory", f"{found.peak:.0f} MiB"),
+        ("opening the result", f"{1e3 * found.open:.0f} ms"),
+        ("one cell's curve", f"{1e3 * found.curve:.0f} ms"),
     )
-    return Section("Dataset of 10⁵ cells, 24 record times", ("cells arrive", *orders), rows, note)
+    note = (
+        f"Medians and maxima of {_UPDATES} complete updates. Reading: wall time of xr.open_zarr, then of "
+        "p_one_cluster of one cell."
+    )
+    return Section("Dataset of 10⁵ cells, 24 record times", ("", ""), rows, note)
 
 
-def fill(random: bool) -> Filling:
+def fill() -> Filling:
     """Fill a dataset with arbitrary moments."""
     spec = parse_spec(_SPEC)
     plan = make_plan(spec)
     generator = np.random.default_rng(1)
-    order = generator.permutation(len(plan.cells)) if random else range(len(plan.cells))
-    cells = [plan.cells[i] for i in order]
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "result.zarr"
         before = _peak()
         start = time.process_time()
         publisher = Publisher(path, plan, spec)
         publisher.create({})
-        created = time.process_time() - start
+        create = time.process_time() - start
         publisher.publish({})
-        first = _UPDATES * _FEW
-        updates = [_update(publisher, cells[i : i + _FEW], generator) for i in range(0, first, _FEW)]
-        rest = [_update(publisher, cells[i : i + _MANY], generator) for i in range(first, len(cells), _MANY)]
-        peak = _peak()
-        start = time.perf_counter()
-        with xr.open_zarr(path, chunks=None) as dataset:
-            opened = time.perf_counter() - start
-            start = time.perf_counter()
-            _ = dataset.p_one_cluster.sel(dimension=30, tokens=5).isel(bias=77).values
-            curve = time.perf_counter() - start
-    return Filling(created, updates, sum(updates) + sum(rest), before, peak, opened, curve)
+        cuts = [*range(0, _UPDATES * _FEW, _FEW), *range(_UPDATES * _FEW, len(plan.cells), _MANY), None]
+        parts = [plan.cells[slice(*ends)] for ends in pairwise(cuts)]
+        seconds = [_update(publisher, part, generator) for part in parts]
+        some = (generator.choice(len(plan.cells), _FEW, replace=False) for _ in range(_UPDATES))
+        anywhere = [_update(publisher, [plan.cells[i] for i in part], generator) for part in some]
+        return Filling(create, seconds[:_UPDATES], anywhere, sum(seconds), before, _peak(), *_read(path))
+
+
+def _read(path: Path) -> tuple[float, float]:
+    start = time.perf_counter()
+    with xr.open_zarr(path, chunks=None) as dataset:
+        opened = time.perf_counter()
+        _ = dataset.p_one_cluster.sel(dimension=30, tokens=5).isel(bias=77).values
+        return opened - start, time.perf_counter() - opened
+
+
+def _spread(seconds: Sequence[float]) -> str:
+    return f"{1e3 * float(np.median(seconds)):.0f} ms, at most {1e3 * max(seconds):.0f} ms"
 
 
 def _update(publisher: Publisher, cells: Sequence[Cell], generator: np.random.Generator) -> float:

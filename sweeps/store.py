@@ -39,6 +39,7 @@ from sweeps import chunk
 from sweeps.blocks import Block, Node, node_of, number_of
 from sweeps.cells import Cell
 from sweeps.errors import StoreInUse
+from sweeps.files import replace
 from sweeps.overlay import TheoryRequest, TheoryValues
 
 log = logging.getLogger(__name__)
@@ -92,9 +93,7 @@ class Store:
         if self.read_block(block) is not None:
             return
         self._make_array(len(block.cell.times))
-        path = self._chunk(block)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _replace(path, chunk.encode(moments.values))
+        replace(self._chunk(block), chunk.encode(moments.values))
 
     def read_block(self, block: Block) -> Moments | None:
         """The block's moments; None if it is not there, or was damaged, in which case it is removed."""
@@ -185,11 +184,9 @@ class Store:
 
     def note_cells(self, sweep: str, cells: Iterable[Cell], requests: Iterable[TheoryRequest] = ()) -> None:
         """Note what a sweep stands on, in place of what was noted: deleting another sweep spares it."""
-        directory = self.root / "sweeps" / sweep
-        directory.mkdir(parents=True, exist_ok=True)
         paths = [self._row(cell) for cell in cells] + [self._theory_path(request) for request in requests]
         lines = (str(path.relative_to(self.root)) for path in paths)
-        _replace(directory / "blocks.txt", "\n".join(lines).encode())
+        replace(self.root / "sweeps" / sweep / "blocks.txt", "\n".join(lines).encode())
 
     def remove_cells(self, sweep: str) -> None:
         """Remove the cells and theory that a sweep stands on and no other does."""
@@ -354,16 +351,6 @@ def _create_block_array(path: Path, times: int) -> None:
     # Workers may all find it missing at once: each puts the same bytes in place, and no chunk is touched.
     (scratch / "zarr.json").replace(path / "zarr.json")
     shutil.rmtree(scratch)
-
-
-def _replace(path: Path, content: bytes) -> None:
-    temporary = _scratch(path)
-    try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def _scratch(path: Path) -> Path:
