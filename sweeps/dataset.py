@@ -6,6 +6,7 @@ Every array is there from the beginning, in metadata alone: a chunk that was nev
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 import warnings
@@ -181,7 +182,10 @@ class DatasetFiles:
             return chunk.decode(path.read_bytes(), empty.shape, empty.dtype)
         except FileNotFoundError:
             return empty
-        except ValueError as error:
+        except (ValueError, OSError) as error:
+            # Other errors of the file system tell nothing about the chunk.
+            if isinstance(error, OSError) and error.errno != errno.EIO:
+                raise
             raise DatasetDamaged(str(path), str(error)) from error
 
     def write_attributes(self, attributes: Mapping[str, Any]) -> None:
@@ -202,18 +206,22 @@ def write_attributes(path: Path, attributes: Mapping[str, Any]) -> None:
 
 
 def damaged_chunks(path: Path) -> list[str]:
-    """Keys of the chunks below ``path`` that cannot be read, for one reason or another."""
+    """Keys below ``path``, of chunks and of metadata of arrays, that cannot be read for whatever reason."""
     found = []
     for metadata in sorted(path.glob("*/zarr.json")):
-        array = zarr.open_array(metadata.parent, mode="r")
+        try:
+            array = zarr.open_array(metadata.parent, mode="r")
+        except (ValueError, TypeError, LookupError, OSError):
+            found.append(metadata)
+            continue
         dtype = _DTYPE["string"] if array.dtype.kind in "TO" else array.dtype
-        for file in sorted(metadata.parent.glob("c/**/*")):
-            if file.is_file() and file.suffix != UNFINISHED:
+        for file in sorted(metadata.parent.rglob("*")):
+            if file.is_file() and file != metadata and file.suffix != UNFINISHED:
                 try:
                     chunk.decode(file.read_bytes(), array.chunks, dtype)
                 except (ValueError, OSError):
-                    found.append(str(file.relative_to(path)))
-    return found
+                    found.append(file)
+    return [str(file.relative_to(path)) for file in found]
 
 
 def _create(

@@ -201,6 +201,14 @@ def test_damage_is_found(files: DatasetFiles, name: str, damage: Any) -> None:
         _update(files, name, 6, (0, 1, 0))
 
 
+@pytest.mark.parametrize("key", ["bias/c/0", "tolerance/c", "bias_kind/c", "collapse/zarr.json"])
+def test_damage_to_coordinates_and_metadata_is_found(files: DatasetFiles, key: str) -> None:
+    file = files.path / key
+    file.write_bytes(_cut(file.read_bytes()))
+    assert damaged_chunks(files.path) == [key]
+    assert not files.resume()
+
+
 def test_an_earlier_dataset_is_replaced_whole(
     files: DatasetFiles, small_plan: Plan, small_spec: SweepSpec
 ) -> None:
