@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import math
+import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -30,6 +31,8 @@ from sweeps.speed import Speed
 
 #: float64 values per (cell, time) of the result dataset: its variables and the histogram.
 _RESULT_WIDTH = WIDTH + 20
+#: What tells one cell of a sweep from another, as it is hashed: a model's parameters and the step.
+_CONTENT = struct.Struct("<2qd?4d")
 #: Blocks are about so large.
 _BLOCK_SECONDS = 1.0
 
@@ -228,18 +231,18 @@ def _names(
     times = canonical_json(spec.times).encode()
     for model, step in zip(models, steps, strict=True):
         digest = prefix.copy()
-        # Numbers in the shortest form that reads back as the same: one spelling for each.
-        content = (
-            model.dimension,
-            model.tokens,
-            model.bias,
-            model.bias_kind,
-            model.noise_symmetry,
-            model.attention_strength,
-            model.inverse_temperature,
-            step,
+        digest.update(
+            _CONTENT.pack(
+                model.dimension,
+                model.tokens,
+                model.bias,
+                model.bias_kind == "constant",
+                model.noise_symmetry,
+                model.attention_strength,
+                model.inverse_temperature,
+                step,
+            )
         )
-        digest.update(repr(content).encode())
         stream = digest.hexdigest()[:32]
         digest.update(times)
         yield digest.hexdigest()[:32], stream
