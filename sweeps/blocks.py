@@ -125,20 +125,6 @@ def tree_sum(start: int, size: int, quantum: int, leaf: Callable[[int, int], Mom
     return tree_sum(start, half, quantum, leaf) + tree_sum(start + half, half, quantum, leaf)
 
 
-def group_into_tasks(blocks: Iterable[Block], target_seconds: float = 1.0) -> Iterator[tuple[Block, ...]]:
-    """Neighbouring whole blocks in groups of about ``target_seconds`` estimated cpu-seconds, in order."""
-    task: list[Block] = []
-    seconds = 0.0
-    for block in blocks:
-        if task and seconds + block.seconds / 2 > target_seconds:
-            yield tuple(task)
-            task, seconds = [], 0.0
-        task.append(block)
-        seconds += block.seconds
-    if task:
-        yield tuple(task)
-
-
 def _largest(cell: Cell, realizations: int, largest_seconds: float) -> int:
     size = cell.quantum
     while 2 * size <= realizations and 2 * size * cell.seconds_each <= largest_seconds:

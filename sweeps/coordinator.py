@@ -7,21 +7,22 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 
 import xarray as xr
 
+from sweeps.attributes import attributes
 from sweeps.errors import Conflict, OtherNumerics, SpecError, SweepsError, UnknownSweep
 from sweeps.export import archive
-from sweeps.job import lay_out
 from sweeps.ledger import Ledger
 from sweeps.options import Options
+from sweeps.overlay import theory_requests
 from sweeps.plan import Limits, Plan, PlanEstimate, estimate_plan, make_plan
+from sweeps.publisher import Publisher
 from sweeps.reconciler import Reconciler
 from sweeps.spec import SweepSpec, parse_spec
-from sweeps.speed import known_speed
 from sweeps.state import ACTIVE, Event
 from sweeps.status import ClusterInfo, Progress, SweepStatus
 from sweeps.store import Garbage, Store
@@ -45,6 +46,8 @@ class Coordinator:
         self._store.prepare()
         with ExitStack() as opened:
             opened.enter_context(self._store.lock())
+            with suppress(OSError):  # a full disk is told by the first sweep that wants it
+                self._store.restore_reserve()
             ledger = Ledger(self._database)
             opened.callback(ledger.close)
             reconciler = Reconciler(self._store, ledger, self._options.scheduler, self._options.workers)
@@ -88,7 +91,9 @@ class Coordinator:
         with self._reconciler.guard:
             self._ledger.add(spec.id, spec.name, spec.labels, spec.canonical(), progress, spec.priority)
             self._store.spare(spec.id)
-            lay_out(self._store, spec, plan, self._ledger.get(spec.id))
+            self._store.note_cells(spec.id, plan.distinct, theory_requests(plan, spec))
+            path = self._store.dataset_path(spec.id)
+            Publisher(path, plan, spec).create(attributes(self._ledger.get(spec.id)))
         return True
 
     def estimate(self, spec: SweepSpec) -> PlanEstimate:
@@ -171,7 +176,7 @@ class Coordinator:
         }
 
     def _plan(self, spec: SweepSpec) -> Plan:
-        return make_plan(spec, self._limits, known_speed())
+        return make_plan(spec, self._limits, self._reconciler.speed)
 
     @property
     def _ledger(self) -> Ledger:

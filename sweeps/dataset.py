@@ -205,6 +205,23 @@ def write_attributes(path: Path, attributes: Mapping[str, Any]) -> None:
     replace(file, json.dumps(metadata).encode())
 
 
+def points_along(path: Path, axis: str) -> int | None:
+    """Length of an axis of the dataset below ``path``; None where there is no dataset."""
+    try:
+        metadata = json.loads((path / axis / "zarr.json").read_bytes())
+    except OSError:
+        return None
+    return int(metadata["shape"][0])
+
+
+def remove_dataset(path: Path) -> None:
+    """Remove the dataset below ``path``, in one step for its readers."""
+    old = path.with_name(".replaced.zarr")
+    shutil.rmtree(old, ignore_errors=True)
+    path.rename(old)
+    shutil.rmtree(old, ignore_errors=True)
+
+
 def damaged_chunks(path: Path) -> list[str]:
     """Keys below ``path``, of chunks and of metadata of arrays, that cannot be read for whatever reason."""
     found = []

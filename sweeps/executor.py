@@ -7,24 +7,30 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import os
+import secrets
 import signal
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import dask
 import dask.array  # xarray would import it on first use, when somebody waits for an answer
-from distributed import Client, Future, LocalCluster, Worker, WorkerPlugin
+from distributed import Client, Future, LocalCluster, Worker, WorkerPlugin, get_worker
 
 from sweeps.errors import ClusterLost
+from sweeps.speed import Speed, known_speed
 from sweeps.status import ClusterInfo, WorkerInfo
-from sweeps.tasks import TaskReport, warm_up
+from sweeps.tasks import warm_up
 
 log = logging.getLogger(__name__)
 
 _CONNECT_SECONDS = 5
+#: Name under which a worker tells its speed.
+_SPEED = "rqf_speed"
 _CLOSE_SECONDS = 5
 #: Niceness of embedded workers: the service they share a machine with keeps answering at once.
 _NICENESS = 10
@@ -32,10 +38,11 @@ _NICENESS = 10
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a task ended: with a report, with an error, or, with neither, lost with its scheduler."""
+    """How a task ended: with a result from ``worker``, with an error, or, with neither, lost."""
 
-    report: TaskReport | None = None
-    error: str | None = None
+    result: Any = None
+    error: Exception | None = None
+    worker: str | None = None
 
 
 class Executor:
@@ -46,7 +53,10 @@ class Executor:
 
     def __init__(self, scheduler: str | None, workers: int | None, done: Callable[[str], None]) -> None:
         self._done = done
-        self._futures: dict[str, Future[TaskReport]] = {}
+        self._futures: dict[str, Future[Outcome]] = {}
+        self._nonce = secrets.token_hex(4)
+        self._counter = itertools.count()
+        self._speeds: dict[str, Speed] = {}
         with contextlib.ExitStack() as opened:
             self._cluster = None if scheduler else _embedded_cluster(workers or os.cpu_count() or 1)
             if self._cluster is not None:
@@ -69,24 +79,47 @@ class Executor:
         """Whether the scheduler can be talked to."""
         return bool(self._client.status == "running")
 
-    def submit(self, key: str, function: Callable[..., TaskReport], *args: object) -> None:
-        """Hand out a task; ``key`` must never have been used before."""
-        future = self._client.submit(function, *args, key=key, pure=False)
+    def submit(
+        self,
+        prefix: str,
+        function: Callable[..., Any],
+        arguments: tuple[object, ...],
+        avoid: Collection[str] = (),
+        urgent: bool = False,
+    ) -> str:
+        """Hand out a task and return its key; ``prefix`` is what the dashboard shows.
+
+        avoid: addresses of workers that shall not have it, as long as there are others. urgent: ahead of all
+        that waits.
+        """
+        # Never used before, or Dask would give an old result.
+        key = f"{prefix}-{self._nonce}_{next(self._counter)}"
+        others = [address for address in self._speeds if address not in avoid] if avoid else []
+        future = self._client.submit(
+            _run,
+            function,
+            *arguments,
+            key=key,
+            pure=False,
+            priority=1 if urgent else 0,
+            workers=others or None,
+            allow_other_workers=bool(others),
+        )
         self._futures[key] = future
         future.add_done_callback(lambda ended: self._done(ended.key))
+        return key
 
     def collect(self, key: str) -> Outcome:
         """How the task ended, once ``done`` was called with its key; the cluster then forgets it."""
         future = self._futures.pop(key)
-        if future.status == "finished":
-            try:
-                return Outcome(report=future.result(timeout=_CONNECT_SECONDS))
-            except Exception as error:  # noqa: BLE001  # whatever the transport raises
-                # The result died with its worker after the task had ended: the store knows what was done.
-                log.info("the result of %s is lost: %s", key, error)
-                return Outcome()
-        if future.status == "error":
-            return Outcome(error=_describe(future))
+        try:
+            if future.status == "finished":
+                return future.result(timeout=_CONNECT_SECONDS)
+            if future.status == "error":
+                return Outcome(error=future.exception(timeout=_CONNECT_SECONDS))
+        except Exception as error:  # noqa: BLE001  # whatever the transport raises
+            # The result died with its worker after the task had ended: the store knows what was done.
+            log.info("the result of %s is lost: %s", key, error)
         return Outcome()
 
     def info(self) -> ClusterInfo:
@@ -96,6 +129,11 @@ class Executor:
             dashboard = self._client.dashboard_link
         except (OSError, TimeoutError, ValueError) as error:
             raise ClusterLost(f"the Dask scheduler does not answer: {error}") from error
+        self._speeds = {
+            address: Speed(**worker["metrics"][_SPEED])
+            for address, worker in known["workers"].items()
+            if _SPEED in worker["metrics"]
+        }
         workers = tuple(
             WorkerInfo(
                 str(worker["name"]),
@@ -114,6 +152,10 @@ class Executor:
             sum(worker.memory_limit_bytes for worker in workers),
         )
 
+    def speed(self) -> Speed:
+        """How fast the workers are in the mean, as known when ``info`` was asked last."""
+        return Speed.mean(list(self._speeds.values())) if self._speeds else known_speed()
+
     def close(self) -> None:
         """Let go of the cluster: what waits does not start, what runs ends unheard; an embedded one ends."""
         self._futures.clear()
@@ -128,13 +170,22 @@ class _Prepare(WorkerPlugin):
         self._embedded = embedded
 
     async def setup(self, worker: Worker) -> None:
-        del worker
         if self._embedded:
             os.nice(_NICENESS)
             # A Ctrl-C at the terminal reaches it too; the service ends it in order.
             signal.signal(signal.SIGINT, signal.SIG_IGN)
         # Compiling takes a while, and a worker that does not answer meanwhile is taken for dead.
         await asyncio.to_thread(warm_up)
+        # Told to the scheduler with every heartbeat, and there for whoever asks it.
+        worker.metrics[_SPEED] = partial(_tell, asdict(known_speed()))
+
+
+def _tell(speed: dict[str, float], _worker: Worker) -> dict[str, float]:
+    return speed
+
+
+def _run(function: Callable[..., Any], *arguments: object) -> Outcome:
+    return Outcome(result=function(*arguments), worker=get_worker().address)
 
 
 #: What Dask does beside the tasks, made rare: on a small machine it is cpu time that the kernels want.
@@ -158,8 +209,3 @@ def _embedded_cluster(workers: int) -> LocalCluster:
             dashboard_address="127.0.0.1:0",
             silence_logs=logging.ERROR,
         )
-
-
-def _describe(future: Future[TaskReport]) -> str:
-    error: Any = future.exception(timeout=_CONNECT_SECONDS)
-    return f"{type(error).__name__}: {error}"

@@ -1,35 +1,48 @@
-"""One sweep being computed: which tasks are left, which cells are complete, what they measured."""
+"""One sweep being computed: its stages, the theory laid over them, the dataset that readers see.
+
+A sweep without refinement is one stage. With it, every level is a stage: the plan before with further points
+of the bias axis, chosen by what was counted. Nothing of this is kept but blocks: after an interruption the
+job goes through the same stages again, and finds them in the store.
+"""
 
 from __future__ import annotations
 
+import math
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sweeps.attributes import attributes
-from sweeps.blocks import Block, Node, group_into_tasks, missing_blocks, total, used_blocks
+from sweeps.blocks import Block
 from sweeps.cells import Cell
+from sweeps.dataset import points_along
+from sweeps.forecast import Forecast, kind_of
 from sweeps.overlay import TheoryRequest, theory_requests
-from sweeps.plan import Plan, estimate_plan, expected_realizations
+from sweeps.plan import NO_LIMITS, Plan, make_plan
 from sweeps.publisher import Publisher
+from sweeps.refine import Refined, expected_refinement, refine_columns
 from sweeps.spec import SweepSpec
-from sweeps.status import Progress, SweepStatus
+from sweeps.speed import Speed
+from sweeps.stage import ATTEMPTS, Counts, Stage, Taken
+from sweeps.status import CellFailure, Progress
 from sweeps.store import Store
 from sweeps.tasks import TaskReport, simulate, solve_theory
 
-_TASK_SECONDS = 1.0
-_ATTEMPTS = 3
+#: What is handed out at once takes about this long: long beside what handing out costs, short to wait for;
+#: less, where that keeps more threads busy.
+TASK_SECONDS, LEAST_TASK_SECONDS = 1.0, 0.5
+#: Where a level is gone through again that the dataset has left behind.
+_REHEARSAL = ".rehearsal.zarr"
 
 
-@dataclass
+@dataclass(frozen=True)
 class Task:
-    """Blocks to simulate, or one theory request to solve."""
+    """Blocks to simulate, or one theory request to solve; ``avoid``: workers on which it failed before."""
 
     blocks: tuple[Block, ...] = ()
     request: TheoryRequest | None = None
-    failures: int = 0
+    avoid: frozenset[str] = frozenset()
 
     def call(self, root: str, sweep: str) -> tuple[Callable[..., TaskReport], tuple[object, ...]]:
         """The function that does it, and its arguments."""
@@ -38,118 +51,214 @@ class Task:
         return simulate, (root, sweep, self.blocks)
 
 
-def lay_out(store: Store, spec: SweepSpec, plan: Plan, status: SweepStatus) -> None:
-    """Note what a sweep stands on, and make the dataset that readers find before anything is simulated."""
-    store.note_cells(status.id, plan.distinct, theory_requests(plan, spec))
-    Publisher(store.dataset_path(status.id), plan, spec).create(attributes(status))
-
-
 class Job:
-    """What is left of a sweep, found by comparing its plan with the store."""
+    """What is left of a sweep, found by comparing its plan with the store. ``attributes``: of its dataset."""
 
-    def __init__(self, spec: SweepSpec, plan: Plan, store: Store) -> None:
-        self.id = plan.sweep_id
-        self.outstanding: dict[str, Task] = {}
-        self.kernel_seconds = 0.0
-        self._spec, self._plan, self._store = spec, plan, store
-        self._missing: dict[str, int] = {}
-        self._stored: dict[str, set[Node]] = {}
-        self._realizations_each = expected_realizations(spec)
-        self._estimate = estimate_plan(plan, spec)
-        self._blocks_done = self._realizations = 0
-        self._seconds_done = 0.0
-        self._publisher = Publisher(store.dataset_path(self.id), plan, spec)
-        self._todo: deque[Task] = deque()
-        self._take_stock()
-        self._started = time.monotonic()
-        self._seconds_at_start = self._seconds_done
+    def __init__(self, spec: SweepSpec, store: Store, speed: Speed, attributes: Mapping[str, Any]) -> None:
+        self.id = spec.id
+        self.priority = 0
+        self.news = False
+        self._costs: dict[str, float] = defaultdict(float)
+        self._spec, self._store, self._speed = spec, store, speed
+        self._forecast = Forecast()
+        self._theory: deque[TheoryRequest] = deque()
+        self._attempts: Counter[TheoryRequest] = Counter()
+        self._unsolved: dict[TheoryRequest, str] = {}
+        self._tasks_out = 0
+        self._threads = 0.0
+        self._fraction = 0.0
+        self._level = 0
+        self._refined: Refined = {}
+        self._refinement = int(expected_refinement(spec).sum())
+        self._attributes = attributes
+        self._begin(make_plan(spec, NO_LIMITS, speed))
 
-    def _take_stock(self) -> None:
-        absent = []
-        for cell in self._plan.distinct:
-            self._stored[cell.id] = stored = self._store.stored(cell)
-            missing = self._missing_of(cell)
-            self._missing[cell.id] = len(missing)
-            self._count(used_blocks(cell, self._realizations_each, stored))
-            absent += missing or self._load(cell)
+    def _begin(self, plan: Plan) -> None:
+        """Begin with a level's plan: what the store has of it is in the dataset before readers see it."""
+        self._plan = plan
+        requests = theory_requests(plan, self._spec)
+        self._store.note_cells(self.id, plan.distinct, requests)
+        self._stage = Stage(plan.distinct, self._store, Counts(self._spec.realizations))
+        path = self._store.dataset_path(self.id)
+        # After an interruption the dataset may show a later level: until that is reached again it stays.
+        if (points_along(path, "bias") or 0) > len(plan.coords["bias"]):
+            path = path.with_name(_REHEARSAL)
+        self._publisher = Publisher(path, plan, self._spec)
+        known = {request: values for request in requests if (values := self._store.read_theory(request))}
+        self._theory = deque(request for request in requests if request not in known)
+        if self._publisher.resume():
+            for request, values in known.items():
+                self._publisher.put_theory(request, values)
+        else:
+            self._publisher.create(self._attributes, iter(self._stage.read, None), known)
+
+    # -- what to hand out -----------------------------------------------------------------------------
+
+    def next_task(self, taken: Taken) -> Task | None:
+        """The next task to hand out; None where there is none at present. taken: see Stage.next_blocks."""
+        task = self._next_task(taken)
+        self._tasks_out += task is not None
+        return task
+
+    def _next_task(self, taken: Taken) -> Task | None:
         # Theory first: the overlay is then there from the first cell on.
-        self._todo.extend(Task(request=request) for request in theory_requests(self._plan, self._spec))
-        self._todo.extend(Task(blocks) for blocks in group_into_tasks(absent, _TASK_SECONDS))
+        if self._theory:
+            return Task(request=self._theory.popleft())
+        share = self._forecast.corrected(self._stage.remaining) / max(self._threads, 1.0)
+        seconds = min(max(share, LEAST_TASK_SECONDS), TASK_SECONDS)
+        blocks = self._stage.next_blocks(seconds, self._cost, taken)
+        if not blocks:
+            return None
+        trouble = self._stage.trouble(blocks[0])
+        return Task(tuple(blocks), avoid=frozenset(trouble.workers if trouble else ()))
 
-    def _missing_of(self, cell: Cell) -> list[Block]:
-        return missing_blocks(cell, self._realizations_each, self._stored[cell.id], _TASK_SECONDS)
+    def _cost(self, block: Block) -> float:
+        return self._forecast.corrected({kind_of(block.cell.model, block.cell.integrator): block.seconds})
 
-    def _count(self, blocks: Iterable[Block], sign: int = 1) -> None:
-        for block in blocks:
-            self._blocks_done += sign
-            self._realizations += sign * block.size
-            self._seconds_done += sign * block.seconds
+    # -- how it ended ---------------------------------------------------------------------------------
 
-    def _load(self, cell: Cell) -> list[Block]:
-        """Take a cell's moments from the store; what proves damaged is missing again."""
-        stored = self._stored[cell.id]
-        self._count(used_blocks(cell, self._realizations_each, stored), sign=-1)
-        moments = total(cell, self._realizations_each, stored, self._store.read_block)
-        self._count(used_blocks(cell, self._realizations_each, stored))
-        missing = self._missing_of(cell)
-        self._missing[cell.id] = len(missing)
-        if moments is not None:
-            self._publisher.put(cell, moments)
-        return missing
-
-    def next_task(self) -> Task | None:
-        """The next task to hand out; None when all are out."""
-        return self._todo.popleft() if self._todo else None
-
-    def complete(self, task: Task) -> None:
-        """Account for a task whose results are in the store."""
+    def account(self, task: Task, report: TaskReport, worker: str | None) -> None:
+        """A task has ended with a report."""
+        self._tasks_out -= 1
         if task.request is not None:
             values = self._store.read_theory(task.request)
             if values is None:
-                self._todo.append(task)
+                self._theory.append(task.request)
             else:
                 self._publisher.put_theory(task.request, values)
             return
-        again: list[Block] = []
-        for block in task.blocks:
-            self._missing[block.cell.id] -= 1
-            self._stored[block.cell.id].add((block.start, block.size))
-        self._count(task.blocks)
-        for cell in {block.cell.id: block.cell for block in task.blocks}.values():
-            if self._missing[cell.id] == 0:
-                again += self._load(cell)
-        self._todo.extend(Task(blocks) for blocks in group_into_tasks(again, _TASK_SECONDS))
+        for place, block in enumerate(task.blocks):
+            if (seconds := report.kernel_seconds.get(place)) is not None:
+                self._costs[report.machine] += seconds
+                self._forecast.learn(kind_of(block.cell.model, block.cell.integrator), block.seconds, seconds)
+            if (reason := report.failures.get(place)) is not None:
+                self._stage.fail(block, reason, worker)
+            elif place in report.stored:
+                self._stage.stored(block)
+            else:
+                self._stage.returned([block])
 
-    def retry(self, task: Task, failed: bool) -> bool:
-        """Queue a task again; False if it has now failed too often."""
-        task.failures += failed
-        if task.failures >= _ATTEMPTS:
-            return False
-        self._todo.appendleft(task)
-        return True
+    def lost(self, task: Task) -> None:
+        """A task will not end: what of it is not stored is handed out again."""
+        self._tasks_out -= 1
+        if task.request is not None:
+            self._theory.append(task.request)
+        self._stage.returned(task.blocks)
+
+    def broke(self, task: Task, reason: str) -> None:
+        """A task ended with an error of its own, as when it killed its worker, and not with a report."""
+        self._tasks_out -= 1
+        for block in task.blocks:
+            self._stage.fail(block, reason, None)
+        if task.request is not None:
+            self._attempts[task.request] += 1
+            if self._attempts[task.request] < ATTEMPTS:
+                self._theory.append(task.request)
+            else:
+                self._unsolved[task.request] = reason
+
+    def take_costs(self) -> dict[str, float]:
+        """Cpu-seconds in the kernels by type of machine, since this was last asked."""
+        costs, self._costs = self._costs, defaultdict(float)
+        return dict(costs)
+
+    # -- what is complete -----------------------------------------------------------------------------
+
+    def read(self, seconds: float) -> bool:
+        """Take in complete cells for about ``seconds``, and begin the next level if it is time.
+
+        True if there were any.
+        """
+        deadline = time.monotonic() + seconds
+        any_read = False
+        while time.monotonic() < deadline and (found := self._stage.read()) is not None:
+            self._publisher.put(*found)
+            any_read = self.news = True
+        if self._levels_left and self._stage.done:
+            self._next_level()
+        return any_read
+
+    def _next_level(self) -> None:
+        publisher, before = self._publisher, self._refined
+        self._refined = refine_columns(
+            self._spec, self._plan.coords["bias"], publisher.ones, publisher.counts, before
+        )
+        # Without a crossing there is nothing to refine, now or at a later level.
+        self._level = self._level + 1 if self._refined != before else self._levels
+        if self._refined != before:
+            self._begin(make_plan(self._spec, NO_LIMITS, self._speed, self._refined))
+
+    def publish(self, attributes: Mapping[str, Any], seconds: float) -> bool:
+        """Bring the dataset that readers see up to date, for about ``seconds``; True when it is."""
+        self._attributes = attributes
+        self.news = not self._publisher.publish(attributes, seconds)
+        return not self.news
+
+    @property
+    def unread(self) -> bool:
+        """Whether complete cells wait to be taken in."""
+        return self._stage.unread
 
     @property
     def done(self) -> bool:
-        """Whether everything is in the store."""
-        return not self._todo and not self.outstanding
+        """Whether nothing is left to do."""
+        return self._stage.done and not (self._theory or self._tasks_out or self._levels_left)
+
+    @property
+    def _levels(self) -> int:
+        return 0 if self._spec.refine is None else self._spec.refine.levels
+
+    @property
+    def _levels_left(self) -> int:
+        return 0 if self._stage.failed else self._levels - self._level
+
+    # -- what is told ---------------------------------------------------------------------------------
+
+    def expect(self, threads: float) -> None:
+        """How many threads of the cluster the sweep may count on from now on."""
+        self._threads = threads
+        self._forecast.expect(threads, time.monotonic())
 
     def progress(self) -> Progress:
-        """How far the sweep is; the time to go by the cost model and this run's speed so far."""
-        total = self._estimate.cpu_seconds
-        fraction = 1.0 if self.done else min(self._seconds_done / total, 1.0)
-        earned = self._seconds_done - self._seconds_at_start
-        elapsed = time.monotonic() - self._started
-        eta = (total - self._seconds_done) * elapsed / earned if earned > 0 else None
+        """How far the sweep is, by estimated cost; what refinement and precision will ask for is guessed."""
+        stage = self._stage
+        remaining = self._remaining()
+        total = stage.seconds_done + math.fsum(remaining.values())
+        # What is guessed may grow, and what is done is then a smaller part of it: a bar does not go back.
+        self._fraction = 1.0 if self.done else max(self._fraction, min(stage.seconds_done / total, 1.0))
         return Progress(
-            blocks_done=self._blocks_done,
-            blocks_total=self._estimate.blocks,
-            cells_done=sum(missing == 0 for missing in self._missing.values()),
-            cells_total=self._estimate.cells,
-            realizations=self._realizations,
-            fraction=fraction,
-            eta_seconds=0.0 if self.done else eta,
+            blocks_done=stage.blocks_done,
+            blocks_total=stage.blocks_done + stage.blocks_left,
+            cells_done=stage.cells_done,
+            cells_total=len(self._plan.distinct),
+            realizations=stage.realizations,
+            fraction=self._fraction,
+            eta_seconds=0.0 if self.done else self._forecast.eta(remaining, time.monotonic()),
+            cells_failed=len(stage.failed),
         )
 
-    def publish(self, attrs: Mapping[str, Any]) -> None:
-        """Bring the dataset that readers see up to date."""
-        self._publisher.publish(attrs)
+    def _remaining(self) -> dict[str, float]:
+        """Estimated cpu-seconds to come, for each kind of kernel."""
+        stage, cells = self._stage, len(self._plan.distinct)
+        remaining = dict(stage.remaining)
+        if self._levels_left:
+            each = (stage.seconds_done + math.fsum(remaining.values())) / cells
+            remaining["later levels"] = each * self._refinement * self._levels_left / self._levels
+        return remaining
+
+    def failures(self) -> tuple[CellFailure, ...]:
+        """What was given up, in the order of the plan."""
+        unsolved = (
+            CellFailure({"dimension": request.dimension}, f"exact theory: {reason}")
+            for request, reason in self._unsolved.items()
+        )
+        cells = (
+            CellFailure(self._label(cell), self._stage.failed[cell.id])
+            for cell in (self._plan.distinct if self._stage.failed else ())
+            if cell.id in self._stage.failed
+        )
+        return (*unsolved, *cells)
+
+    def _label(self, cell: Cell) -> dict[str, Any]:
+        coords = self._plan.coords
+        return {dim: coords[dim][place] for dim, place in zip(self._plan.dims, cell.position, strict=True)}

@@ -9,6 +9,7 @@ import hashlib
 import itertools
 import math
 import struct
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -45,6 +46,10 @@ class Limits:
     max_blocks: int = 2_000_000
     max_bytes: int = 200 * 10**9
     max_cpu_hours: float = 1000.0
+
+
+#: Limits hold at the door; what was let in is computed, and deleted, under whatever limits hold by then.
+NO_LIMITS = Limits(sys.maxsize, sys.maxsize, sys.maxsize, math.inf)
 
 
 @dataclass(frozen=True)

@@ -6,43 +6,41 @@ at ledger and store tells what is left.
 
 from __future__ import annotations
 
-import itertools
 import logging
-import math
-import platform
 import queue
-import secrets
-import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from functools import partial
+from typing import Any
 
 from sweeps.attributes import attributes, completed
-from sweeps.dataset import write_attributes
-from sweeps.errors import ClusterLost, Conflict, LedgerLost, SweepsError, UnknownSweep
+from sweeps.dataset import remove_dataset, write_attributes
+from sweeps.errors import ClusterLost, Conflict, DatasetDamaged, LedgerLost, SweepsError, UnknownSweep
 from sweeps.executor import Executor, Outcome
-from sweeps.job import Job, lay_out
+from sweeps.flights import Call, Flight, Flights
+from sweeps.job import Job, Task
 from sweeps.ledger import Ledger
-from sweeps.plan import Limits, make_plan
 from sweeps.spec import parse_spec
 from sweeps.speed import known_speed
 from sweeps.state import Event
-from sweeps.status import ClusterInfo, Progress, SweepStatus
-from sweeps.store import Store
+from sweeps.status import CellFailure, ClusterInfo, Progress, SweepStatus
+from sweeps.store import Store, is_full
 
 log = logging.getLogger(__name__)
 
 _TICK_SECONDS = 0.5
 _RECONNECT_SECONDS = 2.0
 _CLUSTER_SECONDS = 2.0
+_SPACE_SECONDS = 5.0
 #: Tasks handed out for each thread of the cluster: enough to keep it busy, few enough to stay fair.
 _WINDOW = 2
 #: Publishing takes at most this share of one core: the more a dataset costs to write, the rarer it is.
 _PUBLISH_SHARE = 1 / 40
 _PUBLISH_SECONDS = 1.0
-#: Limits hold at the door; what was let in is computed, and deleted, under whatever limits hold by then.
-_NO_LIMITS = Limits(sys.maxsize, sys.maxsize, sys.maxsize, math.inf)
+#: One sweep's turn at reading blocks or writing its dataset; then others have theirs.
+_TURN_SECONDS = 0.5
 
 
 class Reconciler:
@@ -51,21 +49,22 @@ class Reconciler:
     def __init__(self, store: Store, ledger: Ledger, scheduler: str | None, workers: int | None) -> None:
         self.guard = threading.Lock()
         self.cluster = ClusterInfo()
+        self.speed = known_speed()
         self._store, self._ledger = store, ledger
         self._ended: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._new_executor = partial(Executor, scheduler, workers, self._ended.put)
         self._executor: Executor | None = None
         self._jobs: dict[str, Job] = {}
+        self._priorities: dict[str, int] = {}
         self._halted: set[str] = set()
-        #: The sweep of every task that the cluster has, those of jobs let go of included.
-        self._in_flight: dict[str, str] = {}
+        self._calls: queue.SimpleQueue[Call] = queue.SimpleQueue()
+        #: Everything that the cluster has, tasks of jobs let go of included.
+        self._flights = Flights()
         self._live: dict[str, Progress] = {}
         self._published: dict[str, tuple[float, float]] = {}
         self._changed = True
         self._stopping = False
-        self._retry_connect = self._look_at_cluster = 0.0
-        self._nonce = secrets.token_hex(4)
-        self._counter = itertools.count()
+        self._retry_connect = self._look_at_cluster = self._look_for_space = 0.0
         self._thread = threading.Thread(target=self._run, name="reconciler", daemon=True)
 
     # -- called from any thread -----------------------------------------------------------------------
@@ -94,11 +93,31 @@ class Reconciler:
         """How far a sweep that is being computed is; None for others."""
         return self._live.get(id)
 
+    def call(self, function: Callable[..., Any], *arguments: object) -> Future[Any]:
+        """Run a function on some worker, ahead of the sweeps; what it raises is raised by the future.
+
+        A call that is lost with its worker or scheduler runs again. When the service ends first, the future
+        raises ClusterLost.
+        """
+        call = Call(function, arguments)
+        self._calls.put(call)
+        self._ended.put(None)
+        return call.future
+
     # -- the reconciler's own thread ------------------------------------------------------------------
 
     def _run(self) -> None:
         # Stock is taken first, before there is a cluster: progress never falls behind what is stored.
-        steps = (self._activate, self._hand_out, self._publish, self._bury, self._connect, self._collect)
+        steps = (
+            self._activate,
+            self._hand_out,
+            self._read,
+            self._publish,
+            self._bury,
+            self._connect,
+            self._revive,
+            self._collect,
+        )
         while not self._stopping:
             for step in steps:
                 try:
@@ -110,10 +129,12 @@ class Reconciler:
                     log.exception("a step of the reconciler failed; trying again")
                     time.sleep(_TICK_SECONDS)
         self._disconnect()
+        while not self._calls.empty():
+            self._calls.get().future.set_exception(ClusterLost("the service ends"))
         try:
-            for id in list(self._jobs):
-                self._move(id, "interrupt")
-                self._let_go(id)
+            for job in list(self._jobs.values()):
+                self._move(job.id, "interrupt")
+                self._let_go(job.id)
         except LedgerLost as error:  # the next start finds them running, which is as good
             log.warning("%s", error)
 
@@ -127,48 +148,82 @@ class Reconciler:
         if self._executor is not None and now >= self._look_at_cluster:
             self._look_at_cluster = now + _CLUSTER_SECONDS
             self.cluster = self._executor.info()
+            self.speed = self._executor.speed()
+            self._share()
 
     def _disconnect(self) -> None:
         executor, self._executor, self.cluster = self._executor, None, ClusterInfo()
         self._look_at_cluster = 0.0
-        self._in_flight.clear()
-        for job in self._jobs.values():
-            for task in job.outstanding.values():
-                job.retry(task, failed=False)
-            job.outstanding.clear()
+        for flight in self._flights.clear():
+            self._land(flight, Outcome())
         if executor is not None:
             executor.close()
 
+    def _hand_out(self) -> None:
+        """Keep a window of tasks with the cluster: calls, then sweeps by priority, those alike in turn."""
+        executor = self._executor
+        if executor is None:
+            return
+        while not self._calls.empty():
+            call = self._calls.get()
+            key = executor.submit("call", call.function, call.arguments, urgent=True)
+            self._flights.add(Flight(key, call))
+        room = _WINDOW * self.cluster.threads - len(self._flights)
+        waiting = list(self._jobs.values())
+        while room > 0 and waiting:
+            job = min(waiting, key=lambda job: (-job.priority, self._flights.of(job)))
+            task = job.next_task(partial(self._flights.taken, job))
+            if task is None:
+                waiting.remove(job)
+                continue
+            function, arguments = task.call(str(self._store.root), job.id)
+            key = executor.submit(f"sweep_{job.id}", function, arguments, task.avoid)
+            self._flights.add(Flight(key, task, job))
+            room -= 1
+
     def _collect(self) -> None:
         """Wait for something to happen, then account for every task that has ended."""
+        busy = any(job.unread for job in self._jobs.values())
         try:
-            keys = [self._ended.get(timeout=_TICK_SECONDS)]
+            keys = [self._ended.get(timeout=0.0 if busy else _TICK_SECONDS)]
         except queue.Empty:
             return
         while not self._ended.empty():
             keys.append(self._ended.get())
         for key in keys:
-            if key in self._in_flight and self._executor is not None:
-                job = self._jobs.get(self._in_flight.pop(key))
+            if key is not None and key in self._flights and self._executor is not None:
                 outcome = self._executor.collect(key)
-                if job is not None and key in job.outstanding:
-                    self._guarded(job, partial(self._account, job, key, outcome))
+                self._land(self._flights.remove(key), outcome)
 
-    def _account(self, job: Job, key: str, outcome: Outcome) -> None:
-        task = job.outstanding.pop(key)
+    def _land(self, flight: Flight, outcome: Outcome) -> None:
+        """Something that was handed out has ended, with a result, an error, or lost."""
+        job, work = flight.job, flight.work
+        if isinstance(work, Call):
+            _answer(work, outcome, again=self._calls.put)
+        elif job is not None and self._jobs.get(job.id) is job:
+            self._guarded(job, partial(self._account, job, work, outcome))
+
+    def _share(self) -> None:
+        """Tell every sweep how many threads of the cluster it may count on."""
+        first = max((job.priority for job in self._jobs.values()), default=0)
+        alike = sum(job.priority == first for job in self._jobs.values())
+        for job in self._jobs.values():
+            job.expect(self.cluster.threads / alike if job.priority == first else 0.0)
+            self._live[job.id] = job.progress()
+
+    def _account(self, job: Job, task: Task, outcome: Outcome) -> None:
         if outcome.error is not None:
             log.warning("a task of sweep %s failed: %s", job.id, outcome.error)
-            if not job.retry(task, failed=True):
-                self._fail(job, f"a task failed repeatedly, at last with {outcome.error}")
-                return
-        elif outcome.report is None:
-            job.retry(task, failed=False)
+            job.broke(task, str(outcome.error))
+        elif outcome.result is None:
+            job.lost(task)
         else:
-            job.kernel_seconds += outcome.report.kernel_seconds
-            if outcome.report.complete:
-                job.complete(task)
-            else:
-                job.retry(task, failed=False)
+            job.account(task, outcome.result, outcome.worker)
+            for reason in outcome.result.failures.values():
+                log.warning("a block of sweep %s failed on %s: %s", job.id, outcome.worker, reason)
+            if outcome.result.no_space is not None:
+                self._stall(job, outcome.result.no_space)
+                return
         self._live[job.id] = job.progress()
 
     def _activate(self) -> None:
@@ -180,9 +235,12 @@ class Reconciler:
             # A sweep that was halted and is wanted again already begins anew, from what the store has.
             while self._halted:
                 self._let_go(self._halted.pop())
-            for id in self._ledger.active():
-                if id not in self._jobs:
+            for id, priority in self._ledger.active().items():
+                if id in self._jobs:
+                    self._jobs[id].priority = priority
+                else:
                     self._begin(id)
+            self._share()
         except Exception:
             self._changed = True  # the next round looks again
             raise
@@ -210,32 +268,18 @@ class Reconciler:
         spec = parse_spec(status.spec)
         if spec.id != status.id:
             raise SweepsError("submitted under another numerics version: submit the spec again")
-        plan = make_plan(spec, _NO_LIMITS, known_speed())
-        with self.guard:
-            if not self._store.dataset_path(status.id).exists():
-                lay_out(self._store, spec, plan, status)
-        return Job(spec, plan, self._store)
+        job = Job(spec, self._store, self.speed, attributes(status))
+        job.priority = status.priority
+        return job
 
-    def _hand_out(self) -> None:
-        """Keep a window of tasks with the cluster, from every sweep in turn."""
-        executor = self._executor
-        if executor is None:
-            return
-        room = _WINDOW * self.cluster.threads - len(self._in_flight)
-        waiting = list(self._jobs.values())
-        while room > 0 and waiting:
-            job = min(waiting, key=lambda job: len(job.outstanding))
-            task = job.next_task()
-            if task is None:
-                waiting.remove(job)
-                continue
-            # Never used before, or Dask would give an old result; the prefix is what its dashboard shows.
-            key = f"sweep_{job.id}-{self._nonce}_{next(self._counter)}"
-            job.outstanding[key] = task
-            self._in_flight[key] = job.id
-            function, arguments = task.call(str(self._store.root), job.id)
-            executor.submit(key, function, *arguments)
-            room -= 1
+    def _read(self) -> None:
+        """Take in the cells that are complete, of every sweep in turn."""
+        for job in list(self._jobs.values()):
+            self._guarded(job, partial(self._read_one, job))
+
+    def _read_one(self, job: Job) -> None:
+        if job.read(_TURN_SECONDS):
+            self._live[job.id] = job.progress()
 
     def _publish(self) -> None:
         """Bring datasets up to date, and end the sweeps that are complete."""
@@ -244,27 +288,33 @@ class Reconciler:
             due = last + max(_PUBLISH_SECONDS, cost / _PUBLISH_SHARE)
             if job.done:
                 self._guarded(job, partial(self._finish, job))
-            elif job.kernel_seconds and time.monotonic() >= due:
+            elif job.news and time.monotonic() >= due:
                 self._guarded(job, partial(self._publish_one, job))
 
     def _publish_one(self, job: Job) -> None:
         before = time.monotonic()
         self._note(job)
-        job.publish(attributes(self._ledger.get(job.id)))
+        job.publish(attributes(self._ledger.get(job.id)), _TURN_SECONDS)
         now = time.monotonic()
         self._published[job.id] = (now, now - before)
 
     def _finish(self, job: Job) -> None:
-        seconds = self._note(job)
-        job.publish(completed(self._ledger.get(job.id)))
-        if self._move(job.id, "succeed"):
-            self._forget(job.id)
-            log.info("sweep %s has succeeded after %.1f cpu-seconds in the kernels", job.id, seconds)
+        """End a sweep that is complete, once all of it is written."""
+        self._note(job)
+        status = self._ledger.get(job.id)
+        if not job.publish(attributes(status), _TURN_SECONDS):
+            return
+        if failures := job.failures():
+            self._end(job, "fail", _summary(failures))
+        else:
+            job.publish(completed(status), _TURN_SECONDS)
+            if self._move(job.id, "succeed"):
+                self._forget(job.id)
+                log.info("sweep %s has succeeded", job.id)
 
-    def _note(self, job: Job) -> float:
-        machines = self._ledger.record(job.id, job.progress(), {platform.machine(): job.kernel_seconds})
-        job.kernel_seconds = 0.0
-        return sum(machines.values())
+    def _note(self, job: Job) -> None:
+        """Keep in the ledger how far a sweep is, and what it has cost since the last time."""
+        self._ledger.record(job.id, job.progress(), job.take_costs(), job.failures())
 
     def _bury(self) -> None:
         """Remove the data of deleted sweeps, once no task can write any more of them."""
@@ -274,26 +324,56 @@ class Reconciler:
             for id in self._ledger.known(doomed):
                 self._store.spare(id)
                 doomed.remove(id)
-            for id in doomed.difference(self._in_flight.values()):
+            for id in doomed - self._flights.sweeps():
                 self._store.remove_cells(id)
                 self._store.remove_sweep(id)
                 log.info("sweep %s is deleted", id)
 
+    def _revive(self) -> None:
+        """Resume what was stalled, once there is room again."""
+        now = time.monotonic()
+        if now < self._look_for_space:
+            return
+        self._look_for_space = now + _SPACE_SECONDS
+        stalled = self._ledger.stalled()
+        if stalled and self._store.has_space():
+            self._store.restore_reserve()
+            for id in stalled:
+                log.info("sweep %s goes on: there is room again", id)
+                self._move(id, "resume")
+            self._changed = True
+
     def _guarded(self, job: Job, action: Callable[[], None]) -> None:
-        """Do something for one sweep; if it cannot be done, that sweep fails and no other."""
+        """Do something for one sweep; if it cannot be done, that sweep stalls or fails, and no other."""
         try:
             action()
         except (ClusterLost, LedgerLost):
             raise
         except UnknownSweep:  # deleted in this very moment
             self._forget(job.id)
+        except DatasetDamaged as error:
+            log.warning("%s: it is written anew", error)
+            remove_dataset(self._store.dataset_path(job.id))
+            self._forget(job.id)
+            self._changed = True
         except Exception as error:
-            log.exception("sweep %s cannot go on", job.id)
-            self._fail(job, _reason(error))
+            if is_full(error):
+                self._stall(job, str(error))
+            else:
+                log.exception("sweep %s cannot go on", job.id)
+                self._end(job, "fail", _reason(error))
 
-    def _fail(self, job: Job, reason: str) -> None:
+    def _stall(self, job: Job, reason: str) -> None:
+        # What was held back lets the ledger note it, which may be on the same disk.
+        self._store.release_reserve()
+        text = f"disk full: {reason}; make room, and it goes on by itself"
+        log.warning("sweep %s is paused, %s", job.id, text)
+        self._end(job, "stall", text)
+
+    def _end(self, job: Job, event: Event, reason: str) -> None:
+        """Let go of a sweep that cannot go on."""
         self._store.stop(job.id)
-        self._move(job.id, "fail", reason)
+        self._move(job.id, event, reason)
         self._let_go(job.id)
 
     def _let_go(self, id: str) -> None:
@@ -302,7 +382,7 @@ class Reconciler:
             if (job := self._jobs.get(id)) is not None:
                 self._publish_one(job)
             else:
-                self._write_attributes(id)
+                write_attributes(self._store.dataset_path(id), attributes(self._ledger.get(id)))
         except UnknownSweep:
             pass
         except LedgerLost:
@@ -311,9 +391,6 @@ class Reconciler:
             log.exception("the dataset of sweep %s cannot be brought up to date", id)
         finally:
             self._forget(id)
-
-    def _write_attributes(self, id: str) -> None:
-        write_attributes(self._store.dataset_path(id), attributes(self._ledger.get(id)))
 
     def _forget(self, id: str) -> None:
         for table in (self._jobs, self._live, self._published):
@@ -327,6 +404,20 @@ class Reconciler:
             log.info("sweep %s: %s", id, refused)
             return False
         return True
+
+
+def _answer(call: Call, outcome: Outcome, again: Callable[[Call], None]) -> None:
+    if outcome.error is not None:
+        call.future.set_exception(outcome.error)
+    elif outcome.result is None:
+        again(call)
+    else:
+        call.future.set_result(outcome.result)
+
+
+def _summary(failures: Sequence[CellFailure]) -> str:
+    first = ", ".join(f"{name}={value}" for name, value in failures[0].cell.items())
+    return f"{len(failures)} failed, the first at {first}: {failures[0].reason}; resume tries them again"
 
 
 def _reason(error: Exception) -> str:

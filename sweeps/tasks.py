@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,32 +13,45 @@ from rqf_engine.model import Model
 from rqf_engine.moments import Moments
 from sweeps.blocks import Block, tree_sum
 from sweeps.overlay import TheoryRequest, solve
-from sweeps.speed import measure_speed
-from sweeps.store import Store
+from sweeps.speed import machine, measure_speed
+from sweeps.store import Store, is_full
 
 
 @dataclass(frozen=True)
 class TaskReport:
-    """``kernel_seconds`` of cpu time in the integrators; ``complete`` unless the sweep was stopped."""
+    """What became of a task, its blocks named by their place in it.
 
-    kernel_seconds: float
-    complete: bool
+    machine: type of processor. kernel_seconds: cpu time in the integrators. stored: blocks that are in the
+    store now. failures: why others are not; what is in neither was not begun, because the sweep is stopped or
+    there is no room to store it, which ``no_space`` then says.
+    """
+
+    machine: str = ""
+    kernel_seconds: dict[int, float] = field(default_factory=dict)
+    stored: set[int] = field(default_factory=set)
+    failures: dict[int, str] = field(default_factory=dict)
+    no_space: str | None = None
 
 
 def simulate(root: str, sweep: str, blocks: tuple[Block, ...]) -> TaskReport:
     """Simulate and store the blocks that are not stored yet, until done or the sweep is stopped."""
     store = _store(root)
-    kernel_seconds = 0.0
-    for block in blocks:
+    report = TaskReport(machine())
+    for place, block in enumerate(blocks):
         if store.is_stopped(sweep):
-            return TaskReport(kernel_seconds, complete=False)
-        if store.has_block(block):
-            continue
-        start = time.thread_time()
-        moments = simulate_moments(block)
-        kernel_seconds += time.thread_time() - start
-        store.write_block(block, moments)
-    return TaskReport(kernel_seconds, complete=True)
+            break
+        try:
+            if not store.has_block(block):
+                start = time.thread_time()
+                moments = simulate_moments(block)
+                report.kernel_seconds[place] = time.thread_time() - start
+                store.write_block(block, moments)
+            report.stored.add(place)
+        except Exception as error:  # noqa: BLE001  # whatever it is, the other blocks go on
+            if is_full(error):
+                return replace(report, no_space=str(error))
+            report.failures[place] = f"{type(error).__name__}: {error}"
+    return report
 
 
 def simulate_moments(block: Block) -> Moments:
@@ -55,11 +68,16 @@ def simulate_moments(block: Block) -> Moments:
 def solve_theory(root: str, sweep: str, request: TheoryRequest) -> TaskReport:
     """Solve and store one theory request, unless that was done or the sweep is stopped."""
     store = _store(root)
-    if store.is_stopped(sweep):
-        return TaskReport(0.0, complete=False)
-    if store.read_theory(request) is None:
-        store.write_theory(request, solve(request))
-    return TaskReport(0.0, complete=True)
+    report = TaskReport(machine())
+    if not store.is_stopped(sweep) and store.read_theory(request) is None:
+        values = solve(request)
+        try:
+            store.write_theory(request, values)
+        except OSError as error:
+            if is_full(error):
+                return replace(report, no_space=str(error))
+            raise
+    return report
 
 
 def warm_up() -> None:

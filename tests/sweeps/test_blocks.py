@@ -16,7 +16,6 @@ from sweeps.blocks import (
     Node,
     count_blocks,
     cover,
-    group_into_tasks,
     missing_blocks,
     node_of,
     number_of,
@@ -203,21 +202,6 @@ def test_quanta_have_streams_of_their_own() -> None:
     cells = make_plan(parse_spec({"dimension": [3, 4], "bias": [0, 0.1], "tokens": 2, "times": 1})).cells
     states = {tuple(c.seed_sequence(i).generate_state(4).tolist()) for c in cells for i in range(50)}
     assert len(states) == 4 * 50
-
-
-# -- tasks --------------------------------------------------------------------------------------------
-
-
-@settings(max_examples=30)
-@given(st.integers(1, 5000), st.floats(1e-4, 10), st.floats(0.01, 3))
-def test_tasks_hold_every_block_once_and_in_order(realizations: int, target: float, largest: float) -> None:
-    blocks = missing_blocks(_cell(), realizations, set(), largest)
-    tasks = list(group_into_tasks(blocks, target))
-    assert [block for task in tasks for block in task] == blocks
-    for task in tasks:
-        # A block is added while its middle lies before the target.
-        seconds = [block.seconds for block in task]
-        assert len(task) == 1 or sum(seconds) - seconds[-1] / 2 <= target * (1 + 1e-12)
 
 
 def test_a_block_travels_as_it_is() -> None:

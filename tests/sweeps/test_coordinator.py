@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,17 +15,18 @@ import pytest
 import xarray as xr
 
 from rqf_engine import NUMERICS_VERSION
+from rqf_engine.moments import Moments
 from sweeps.blocks import Block, missing_blocks
 from sweeps.coordinator import Coordinator
 from sweeps.errors import Conflict, LedgerLost, StoreInUse, TooLarge, UnknownSweep
 from sweeps.job import Job
 from sweeps.options import LocalOptions
 from sweeps.plan import make_plan
-from sweeps.publisher import Publisher
 from sweeps.spec import SweepSpec, canonical_json, load_spec, parse_spec
+from sweeps.speed import Speed
 from sweeps.state import FINAL
 from sweeps.store import Store
-from sweeps.tasks import simulate, solve_theory
+from sweeps.tasks import simulate
 
 Until = Callable[[Callable[[], object]], None]
 
@@ -35,14 +37,14 @@ SMALL: dict[str, Any] = {
     "times": [0.2, 0.5],
     "realizations": 300,
 }
-#: Sixty blocks of some 20 cpu-milliseconds.
+#: A second or two for each cell, in a good many blocks.
 LONG: dict[str, Any] = {
     "dimension": 3,
     "bias": [0.1, 0.3],
-    "tokens": 40,
+    "tokens": 2,
     "times": [0.2, 0.5],
-    "step": 0.002,
-    "realizations": 2950,
+    "step": 0.0005,
+    "realizations": 60_500,
 }
 
 
@@ -55,29 +57,29 @@ def _expected(spec: SweepSpec) -> dict[str, bytes]:
     return _simulated(canonical_json(spec.canonical()))
 
 
+@cache
+def _simulated(text: str) -> dict[str, bytes]:
+    spec = load_spec(text)
+    with TemporaryDirectory() as root:
+        store = Store(Path(root))
+        store.prepare()
+        if isinstance(spec.realizations, int) and spec.refine is None:
+            simulate(root, spec.id, tuple(_blocks(spec))[::-1])
+        job = Job(spec, store, Speed(), {})
+        while not job.done:
+            if (task := job.next_task(lambda _: False)) is not None:
+                function, arguments = task.call(root, spec.id)
+                job.account(task, function(*arguments), None)
+            job.read(math.inf)
+        assert job.publish({}, math.inf)
+        with store.open_dataset(spec.id) as dataset:
+            return _bits(dataset)
+
+
 def _blocks(spec: SweepSpec) -> list[Block]:
     assert isinstance(spec.realizations, int)
     cells = make_plan(spec).distinct
     return [block for cell in cells for block in missing_blocks(cell, spec.realizations, set(), 1.0)]
-
-
-@cache
-def _simulated(text: str) -> dict[str, bytes]:
-    spec = load_spec(text)
-    plan = make_plan(spec)
-    with TemporaryDirectory() as root:
-        store = Store(Path(root))
-        store.prepare()
-        simulate(root, spec.id, tuple(_blocks(spec))[::-1])
-        job = Job(spec, plan, store)
-        while (task := job.next_task()) is not None:
-            assert task.request is not None
-            solve_theory(root, spec.id, task.request)
-            job.complete(task)
-        Publisher(store.dataset_path(spec.id), plan, spec).create({})
-        job.publish({})
-        with store.open_dataset(spec.id) as dataset:
-            return _bits(dataset)
 
 
 def _bits(dataset: xr.Dataset) -> dict[str, bytes]:
@@ -112,8 +114,9 @@ def _started(root: Path) -> Iterator[Coordinator]:
 
 
 def _stored(root: Path, spec: SweepSpec) -> int:
+    """How many blocks of the sweep's cells there are."""
     store = Store(root)
-    return sum(store.has_block(block) for block in _blocks(spec))
+    return sum(len(store.stored(cell)) for cell in make_plan(spec).distinct)
 
 
 def _steady(count: Callable[[], int]) -> Callable[[], bool]:
@@ -335,3 +338,133 @@ def test_a_stopped_one_leaves_no_process_and_the_next_goes_on(tmp_path: Path, un
         _assert_result(second, spec)
     assert set(multiprocessing.active_children()) == before
     assert {path: path.stat().st_mtime_ns for path in chunks} == chunks  # nothing was simulated twice
+
+
+def _chunks(root: Path) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in (root / "blocks").glob("*/c/*/*")}
+
+
+def test_more_realisations_only_add_blocks(coordinator: Coordinator, data: Path, until: Until) -> None:
+    few, many = _spec(SMALL, seed=20, realizations=3000), _spec(SMALL, seed=20, realizations=5000)
+    coordinator.submit(few)
+    _finish(coordinator, few, until)
+    before = _chunks(data)
+    coordinator.submit(many)
+    _finish(coordinator, many, until)
+    _assert_result(coordinator, many)
+    after = _chunks(data)
+    assert before.items() <= after.items()
+    store = Store(data)
+    for cell in make_plan(many).distinct:
+        assert sum(size for _, size in store.stored(cell)) == 5000
+
+
+def test_sweeps_at_once_share_what_they_have_in_common(
+    coordinator: Coordinator, data: Path, until: Until
+) -> None:
+    one, other = _spec(LONG, seed=21), _spec(LONG, seed=21, bias=[0.3, 0.5])
+    coordinator.submit(one)
+    coordinator.submit(other)
+    for spec in (one, other):
+        _finish(coordinator, spec, until)
+        _assert_result(coordinator, spec)
+    store = Store(data)
+    cells = {cell.id: cell for spec in (one, other) for cell in make_plan(spec).distinct}
+    assert len(cells) == 3
+    for cell in cells.values():
+        assert sum(size for _, size in store.stored(cell)) == LONG["realizations"]
+
+
+def test_a_small_sweep_does_not_wait_for_a_huge_one(coordinator: Coordinator, until: Until) -> None:
+    huge, small = _spec(LONG, seed=22, realizations=10**7), _spec(SMALL, seed=22)
+    coordinator.submit(huge)
+    until(lambda: coordinator.status(huge.id).progress.blocks_done > 0)
+    coordinator.submit(small)
+    _finish(coordinator, small, until)
+    assert coordinator.status(huge.id).state == "running"
+    coordinator.delete(huge.id)
+
+
+def test_a_higher_priority_goes_first_and_can_be_given_later(coordinator: Coordinator, until: Until) -> None:
+    huge = _spec(LONG, seed=23, realizations=10**7)
+    urgent = _spec(LONG, seed=23, bias=0.7, priority=5)
+    coordinator.submit(huge)
+    until(lambda: coordinator.status(huge.id).progress.blocks_done > 0)
+    coordinator.submit(urgent)
+    until(lambda: coordinator.status(urgent.id).state == "running")
+    # It may not count on any thread now.
+    until(lambda: coordinator.status(huge.id).progress.eta_seconds is None)
+    _finish(coordinator, urgent, until)
+    status, created = coordinator.submit(huge)
+    assert (created, status.priority) == (False, 0)  # not given in the spec: it stays
+    status, created = coordinator.submit(_spec(LONG, seed=23, realizations=10**7, priority=7))
+    assert (created, status.priority) == (False, 7)
+    coordinator.delete(huge.id)
+
+
+def test_a_cell_that_fails_takes_no_other_along(
+    coordinator: Coordinator, data: Path, tmp_path: Path, until: Until
+) -> None:
+    spec = _spec(SMALL, seed=24)
+    cell = make_plan(spec).distinct[3]
+    with TemporaryDirectory() as elsewhere:
+        store = Store(Path(elsewhere))
+        store.prepare()
+        store.write_block(Block(cell, 0, 1), Moments.zeros(len(cell.times)))
+        (chunk,) = _chunks(Path(elsewhere))
+    obstacle = data / chunk.relative_to(elsewhere).parent
+    obstacle.parent.mkdir(parents=True, exist_ok=True)
+    obstacle.write_text("a file where the blocks of one cell shall be")
+    coordinator.submit(spec)
+    until(lambda: coordinator.status(spec.id).state in FINAL)
+    failed = coordinator.status(spec.id)
+    assert failed.state == "failed"
+    assert (failed.progress.cells_done, failed.progress.cells_failed) == (5, 1)
+    assert [failure.cell for failure in failed.failures] == [{"dimension": 3, "bias": 0.1, "tokens": 4}]
+    assert failed.error is not None
+    assert "bias=0.1" in failed.error
+    with coordinator.open_dataset(spec.id) as dataset:
+        assert (dataset.realizations.values.ravel() == [300, 300, 300, 0, 300, 300]).all()
+    before = _chunks(data)
+    obstacle.unlink()
+    coordinator.resume(spec.id)
+    _finish(coordinator, spec, until)
+    _assert_result(coordinator, spec)
+    assert coordinator.status(spec.id).failures == ()
+    assert before.items() <= _chunks(data).items()
+
+
+def test_adaptive_sweeps_have_the_same_bits(coordinator: Coordinator, until: Until) -> None:
+    spec = _spec(
+        SMALL,
+        bias=[0.05, 0.2, 0.8],
+        times=[2, 4],
+        realizations={"min": 200, "max": 5000, "halfwidth": 0.03},
+        refine={"levels": 2},
+        seed=25,
+    )
+    coordinator.submit(spec)
+    _finish(coordinator, spec, until)
+    _assert_result(coordinator, spec)
+    with coordinator.open_dataset(spec.id) as dataset:
+        # Two levels for each of two times; and both numbers of tokens may ask for other biases.
+        assert 3 + 2 <= dataset.sizes["bias"] <= 3 + 2 * 2 * 2
+        assert (dataset.realizations.sel(bias=[0.05, 0.2, 0.8]) > 0).all()
+        assert (dataset.realizations == 0).any()
+        wide = (dataset.p_one_cluster_high - dataset.p_one_cluster_low) / 2
+        assert float(wide.where(dataset.realizations < 5000).max()) <= 0.03
+
+
+def test_a_damaged_dataset_is_written_anew(coordinator: Coordinator, data: Path, until: Until) -> None:
+    spec = _spec(LONG, seed=26)
+    coordinator.submit(spec)
+    until(lambda: coordinator.status(spec.id).progress.cells_done > 0)
+    coordinator.pause(spec.id)
+    path = coordinator.dataset_path(spec.id)
+    until((path / "collapse" / "c").exists)
+    for chunk in (path / "collapse" / "c").glob("**/*"):
+        if chunk.is_file():
+            chunk.write_bytes(b"damaged")
+    coordinator.resume(spec.id)
+    _finish(coordinator, spec, until)
+    _assert_result(coordinator, spec)
