@@ -174,6 +174,7 @@ def _record(
 class _Scratch(NamedTuple):
     """Arrays that the flows use between them, and the state that only some models have."""
 
+    before: NDArray[np.float64]
     halfway: NDArray[np.float64]
     pull: NDArray[np.float64]
     work: NDArray[np.float64]
@@ -196,8 +197,9 @@ def _scratch(full: int, tokens: int, lanes: int, dynamics: Dynamics) -> _Scratch
     attention = dynamics.attention > 0.0
     # Row ``rank`` of directions holds what lies out of the frame.
     return _Scratch(
-        np.empty((full if attention else 0, tokens, lanes)),
-        np.empty((full if attention else 0, tokens, lanes)),
+        np.empty((tokens if attention else 0, full, lanes)),
+        np.empty((tokens if attention else 0, full, lanes)),
+        np.empty((tokens if attention else 0, full, lanes)),
         np.empty((max(2 * full + 1, RECORD_ROWS), lanes)),
         np.empty((full + 1, lanes)),
         np.zeros((full + 1 if dynamics.wind > 0.0 else 0, lanes)),
@@ -208,9 +210,8 @@ def _scratch(full: int, tokens: int, lanes: int, dynamics: Dynamics) -> _Scratch
 
 @kernel
 def _attend(coordinates: NDArray[np.float64], strength: float, temperature: float, s: _Scratch) -> None:
-    rank = coordinates.shape[0]
     attention_tokens(
-        coordinates, strength, temperature, s.compass, s.halfway[:rank], s.pull[:rank], s.shift, s.work
+        coordinates, strength, temperature, s.compass, s.before, s.halfway, s.pull, s.shift, s.work
     )
 
 

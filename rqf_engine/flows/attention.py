@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from rqf_engine.elementary import clip, exp, fma
 from rqf_engine.flows.boost import LARGEST_COTANGENT, pair_geometry
 from rqf_engine.jit import inlined, kernel
-from rqf_engine.lanes import Lane, Rows, givens, rotate
+from rqf_engine.lanes import Lane, Rows, add_product, givens, rotate
 
 #: Tokens are opposite beyond this cotangent: those that start so stay so, whatever the attention.
 _OPPOSITE = 1e50
@@ -58,11 +58,11 @@ def attention_pair(cotangent: Lane, strength: float, temperature: float) -> None
 
 
 @kernel
-def _overlap(x: NDArray[np.float64], i: int, j: int, overlap: Lane) -> None:
+def _overlap(x: Rows, y: Rows, overlap: Lane) -> None:
     overlap[:] = 0.0
     for axis in range(x.shape[0]):
         for r in range(overlap.size):
-            overlap[r] = fma(x[axis, i, r], x[axis, j, r], overlap[r])
+            overlap[r] = fma(x[axis, r], y[axis, r], overlap[r])
 
 
 @kernel
@@ -72,69 +72,83 @@ def _weigh(overlap: Lane, temperature: float) -> None:
 
 
 @kernel
-def _add_weighted(x: NDArray[np.float64], j: int, weight: Lane, pull: NDArray[np.float64], i: int) -> None:
-    """Let token j pull at token i."""
-    for axis in range(x.shape[0]):
-        for r in range(weight.size):
-            pull[axis, i, r] = fma(weight[r], x[axis, j, r], pull[axis, i, r])
-
-
-@kernel
-def _tangential(x: NDArray[np.float64], total: Rows, pull: NDArray[np.float64], radial: Lane) -> None:
+def _tangential(
+    x: NDArray[np.float64], rank: int, total: Rows, pull: NDArray[np.float64], radial: Lane
+) -> None:
     """Pull ← P_x pull / total, for every token."""
-    for i in range(x.shape[1]):
+    for i in range(x.shape[0]):
         radial[:] = 0.0
-        for axis in range(x.shape[0]):
+        for axis in range(rank):
             for r in range(radial.size):
-                radial[r] += x[axis, i, r] * pull[axis, i, r]
-        for axis in range(x.shape[0]):
+                radial[r] += x[i, axis, r] * pull[i, axis, r]
+        for axis in range(rank):
             for r in range(radial.size):
-                pull[axis, i, r] = (pull[axis, i, r] - radial[r] * x[axis, i, r]) / total[i, r]
+                pull[i, axis, r] = (pull[i, axis, r] - radial[r] * x[i, axis, r]) / total[i, r]
 
 
 @kernel
 def _field(
     x: NDArray[np.float64],
+    rank: int,
     triangular: bool,
     temperature: float,
     pull: NDArray[np.float64],
     total: Rows,
     lane: Lane,
 ) -> None:
-    """Pull (k, N, lanes) ← P_{x_i} Σ_j softmax_j(κ x_i·x_j) x_j.
+    """Pull (N, ≥ rank, lanes) ← P_{x_i} Σ_j softmax_j(κ x_i·x_j) x_j; ``x`` alike.
 
-    ``triangular``: x is upper triangular. ``total`` (N, lanes) and ``lane`` (lanes,) are scratch.
+    ``triangular``: token i has no coordinates from i + 1 on. ``total`` (N, lanes) and ``lane`` (lanes,) are
+    scratch.
     """
     # A token's own weight, e^0, pulls along itself, which the projection takes away.
     pull[:] = 0.0
     total[:] = 1.0
-    for j in range(x.shape[1]):
+    for j in range(x.shape[0]):
         for i in range(j):
-            in_i = min(i + 1, x.shape[0]) if triangular else x.shape[0]
-            in_j = min(j + 1, x.shape[0]) if triangular else x.shape[0]
-            _overlap(x[:in_i], i, j, lane)
+            in_i = min(i + 1, rank) if triangular else rank
+            in_j = min(j + 1, rank) if triangular else rank
+            _overlap(x[i, :in_i], x[j, :in_i], lane)
             _weigh(lane, temperature)
             for r in range(lane.size):
                 total[i, r] += lane[r]
                 total[j, r] += lane[r]
-            _add_weighted(x[:in_j], j, lane, pull, i)
-            _add_weighted(x[:in_i], i, lane, pull, j)
-    _tangential(x, total, pull, lane)
+            add_product(pull[i, :in_j], lane, x[j, :in_j])
+            add_product(pull[j, :in_i], lane, x[i, :in_i])
+    _tangential(x, rank, total, pull, lane)
 
 
 @kernel
-def _move(x: NDArray[np.float64], by: float, pull: NDArray[np.float64], out: NDArray[np.float64]) -> None:
+def _move(
+    x: NDArray[np.float64], rank: int, by: float, pull: NDArray[np.float64], out: NDArray[np.float64]
+) -> None:
     """Out ← (x + by · pull) / |x + by · pull|, for every token."""
-    for i in range(x.shape[1]):
+    for i in range(x.shape[0]):
         for r in range(x.shape[2]):
             square = 0.0
-            for axis in range(x.shape[0]):
-                moved = x[axis, i, r] + by * pull[axis, i, r]
+            for axis in range(rank):
+                moved = x[i, axis, r] + by * pull[i, axis, r]
                 square += moved * moved
-                out[axis, i, r] = moved
+                out[i, axis, r] = moved
             inverse = 1.0 / math.sqrt(square)
-            for axis in range(x.shape[0]):
-                out[axis, i, r] *= inverse
+            for axis in range(rank):
+                out[i, axis, r] *= inverse
+
+
+@kernel
+def _by_token(coordinates: NDArray[np.float64], x: NDArray[np.float64]) -> None:
+    """Copy (k, N, lanes) to (N, ≥ k, lanes)."""
+    for axis in range(coordinates.shape[0]):
+        for i in range(coordinates.shape[1]):
+            x[i, axis] = coordinates[axis, i]
+
+
+@kernel
+def _by_axis(x: NDArray[np.float64], coordinates: NDArray[np.float64]) -> None:
+    """Copy (N, ≥ k, lanes) to (k, N, lanes)."""
+    for axis in range(coordinates.shape[0]):
+        for i in range(coordinates.shape[1]):
+            coordinates[axis, i] = x[i, axis]
 
 
 @kernel
@@ -156,6 +170,7 @@ def attention_tokens(
     strength: float,
     temperature: float,
     compass: Rows,
+    start: NDArray[np.float64],
     halfway: NDArray[np.float64],
     pull: NDArray[np.float64],
     total: Rows,
@@ -164,10 +179,14 @@ def attention_tokens(
     """Advance ``coordinates`` (k, N, lanes) by ``strength`` αh ≥ 0 at inverse temperature κ.
 
     compass (≥ k, lanes) holds the coordinates of a direction that turns with the frame, or no rows.
-    ``halfway`` and ``pull`` (k, N, lanes), ``total`` (N, lanes) and ``work`` (2, lanes) are scratch.
+    ``start``, ``halfway``, ``pull`` (N, ≥ k, lanes), ``total`` (N, lanes), ``work`` (2, lanes) are scratch.
     """
-    _field(coordinates, True, temperature, pull, total, work[0])
-    _move(coordinates, 0.5 * strength, pull, halfway)
-    _field(halfway, False, temperature, pull, total, work[0])
-    _move(coordinates, strength, pull, coordinates)
+    # Every pair of tokens meets: far apart in memory, one token's coordinates would collide in the cache.
+    rank = coordinates.shape[0]
+    _by_token(coordinates, start)
+    _field(start, rank, True, temperature, pull, total, work[0])
+    _move(start, rank, 0.5 * strength, pull, halfway)
+    _field(halfway, rank, False, temperature, pull, total, work[0])
+    _move(start, rank, strength, pull, halfway)
+    _by_axis(halfway, coordinates)
     _turn_frame(coordinates, compass, work[0], work[1])
