@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from benchmarks.cost import cost_of_examples, cost_of_models
 from benchmarks.kernels import ambient_rates, frame_rates
 from benchmarks.ledger import ledger
 from benchmarks.machine import describe, pin_to_one_core
@@ -25,6 +26,7 @@ ALL_CORES = (demo_sweep, ledger, scaling, first_block)
 ONE_CORE = (
     *(frame_rates, ambient_rates, normals, planning, summary, peers, peer_steps),
     *(coverage, refinement, refinement_simulated),
+    *(cost_of_examples, cost_of_models),
 )
 DOCUMENT = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 

@@ -1,7 +1,7 @@
 """What a simulation costs: cpu time predicted from the parameters, for many cells at once.
 
-Closed formulas with constants measured on one core of an AMD EPYC at 2.6 GHz; ``python -m benchmarks cost``
-tells how far they are off. They serve to size tasks and to warn users, and bear on nothing that is computed.
+Closed formulas with constants measured on one core of an AMD EPYC at 2.6 GHz; ``make bench`` tells how far they
+are off. They serve to size tasks and to warn users, and bear on nothing that is computed.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Literal
 
 import numpy as np
@@ -36,6 +37,9 @@ _TOKEN_CACHE = 8192
 _VECTOR_CACHE = 2**15
 #: Up to this share of the critical attention antipodal tokens have reached their final state (dynamics.py).
 _ANTIPODAL_FOR_GOOD = 0.25
+_PARAMETERS = attrgetter(
+    "dimension", "tokens", "bias", "noise_symmetry", "attention_strength", "inverse_temperature"
+)
 #: Coordinates that bias keeps from fading at all times; beyond some number of tokens it keeps a part only.
 _KEPT_BY_BIAS = 11.0
 _KEPT_IN_FULL = 90.0
@@ -104,32 +108,22 @@ def cpu_seconds(
 
 
 def _cells(models: Sequence[Model], step: Array, size: Array, averaging: bool) -> _Cells:
-    rows = [
-        (
-            model.dimension,
-            model.tokens,
-            model.bias,
-            model.bias_kind == "constant",
-            averaging and is_averaged(model),
-            model.noise_symmetry,
-            model.attention_strength,
-            model.inverse_temperature,
-        )
-        for model in models
-    ]
-    dimension, tokens, bias, constant, averaged, symmetry, attention, temperature = np.array(
-        rows, dtype=np.float64
-    ).T
+    columns = np.array([_PARAMETERS(model) for model in models], dtype=np.float64).T
+    dimension, tokens, bias, symmetry, attention, temperature = columns
+    constant = np.array([model.bias_kind == "constant" for model in models])
+    averaged = np.zeros(len(models), np.bool_)
+    if averaging:
+        averaged[constant] = [is_averaged(models[index]) for index in np.flatnonzero(constant).tolist()]
     wind = bias * constant
     # γ_e² = 2γ A_n(2γ)/(n−1) (dynamics.py), with a bound for the Bessel functions' ratio A_n (Amos 1974).
     resultant = 2 * wind / ((dimension - 1) / 2 + np.hypot((dimension + 1) / 2, 2 * wind))
     effective = 2 * wind * resultant / (dimension - 1)
-    noise = (bias * (1 - constant)) ** 2
+    noise = (bias * ~constant) ** 2
     return _Cells(
         dimension,
         tokens,
         noise + effective * averaged,
-        wind * (1 - averaged),
+        wind * ~averaged,
         noise + effective,
         0.5 * (1.0 + symmetry),
         attention,
@@ -219,10 +213,10 @@ def _pair_step(c: _Cells) -> Array:
 def _tokens_step(c: _Cells, k: Array) -> Array:
     """Nanoseconds per step of more tokens, with ``k`` coordinates in use."""
     entries = k * (c.tokens - k / 2)
-    noise = 19.0 + 1.3 * k**2 + 0.56 * k * c.tokens + 0.044 * k * k * (c.tokens / 2 - k / 3)
-    boost = (35.0 + 3.0 * k + 0.55 * entries) * np.where(c.attention > 0, 2.0, 1.0)
-    turn = (1.0 + 0.8 * (c.clock < 1)) * k**2
-    attention = 20.0 + 15.0 * c.tokens + (1.4 + 0.5 * k) * c.tokens**2
+    noise = 19.0 + 1.4 * k**2 + 0.45 * k * c.tokens + 0.03 * k * k * (c.tokens / 2 - k / 3)
+    boost = (38.0 + 3.5 * k + 0.55 * entries) * np.where(c.attention > 0, 2.0, 1.0)
+    turn = (0.6 + 1.0 * (c.clock < 1)) * k**2
+    attention = 20.0 + 22.0 * c.tokens + (1.3 + 0.4 * k) * c.tokens**2
     return noise + boost * c.biased + turn * (c.wind > 0) + attention * (c.attention > 0)
 
 
