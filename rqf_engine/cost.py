@@ -1,7 +1,7 @@
 """What a simulation costs: cpu time predicted from the parameters, for many cells at once.
 
-Closed formulas with constants measured on one core of an AMD EPYC at 2.6 GHz; ``make bench`` tells how far they
-are off. They serve to size tasks and to warn users, and bear on nothing that is computed.
+Closed formulas with constants measured on one core of an AMD EPYC at 2.6 GHz; ``make bench`` tells how far
+they are off. They serve to size tasks and to warn users, and bear on nothing that is computed.
 """
 
 from __future__ import annotations
@@ -213,7 +213,7 @@ def _pair_step(c: _Cells) -> Array:
 def _tokens_step(c: _Cells, k: Array) -> Array:
     """Nanoseconds per step of more tokens, with ``k`` coordinates in use."""
     entries = k * (c.tokens - k / 2)
-    noise = 19.0 + 1.4 * k**2 + 0.45 * k * c.tokens + 0.03 * k * k * (c.tokens / 2 - k / 3)
+    noise = 19.0 + 1.4 * k**2 + 0.35 * k * c.tokens + 0.03 * k * k * (c.tokens / 2 - k / 3)
     boost = (38.0 + 3.5 * k + 0.55 * entries) * np.where(c.attention > 0, 2.0, 1.0)
     turn = (0.6 + 1.0 * (c.clock < 1)) * k**2
     attention = 20.0 + 22.0 * c.tokens + (1.3 + 0.4 * k) * c.tokens**2

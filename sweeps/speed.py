@@ -108,7 +108,7 @@ class _Workload:
 #: Some 30 ms each, of the sizes that sweeps simulate at once.
 _WORKLOADS = {
     "pair": _Workload(Model(8, 2, 0.1), (1.0, 5.0, 10.0), 0.04, "frame", 4096),
-    "tokens": _Workload(Model(8, 8, 0.1), (1.0, 5.0, 10.0), 0.04, "frame", 256),
+    "tokens": _Workload(Model(8, 4, 0.1), (1.0, 5.0, 10.0), 0.04, "frame", 512),
     "attention": _Workload(Model(3, 8, attention_strength=1.0), (1.0, 5.0, 10.0), 0.04, "frame", 128),
     "ambient": _Workload(Model(8, 2, 0.1), (0.5,), 0.025, "ambient", 256),
     "layers": _Workload(Model(8, 2, 0.1), (5.0,), 0.1, "layers", 256),
