@@ -29,7 +29,7 @@ _SPEC = {
 }
 #: A second's worth of new cells in the updates that are timed one by one; more in the others.
 _FEW, _MANY = 50, 500
-_UPDATES = 20
+_UPDATES = 10
 _REALIZATIONS = 2000
 
 
@@ -62,8 +62,8 @@ def summary() -> Section:
         ("one cell's curve", f"{1e3 * found.curve:.0f} ms"),
     )
     note = (
-        f"Medians and maxima of {_UPDATES} complete updates. Reading: wall time of xr.open_zarr, then of "
-        "p_one_cluster of one cell."
+        f"Medians and maxima of {_UPDATES} complete updates. A sweep gives each a budget: what does not fit "
+        "follows with the next. Reading: wall time of xr.open_zarr, then of p_one_cluster of one cell."
     )
     return Section("Dataset of 10⁵ cells, 24 record times", ("", ""), rows, note)
 
@@ -90,11 +90,13 @@ def fill() -> Filling:
 
 
 def _read(path: Path) -> tuple[float, float]:
-    start = time.perf_counter()
-    with xr.open_zarr(path, chunks=None) as dataset:
-        opened = time.perf_counter()
-        _ = dataset.p_one_cluster.sel(dimension=30, tokens=5).isel(bias=77).values
-        return opened - start, time.perf_counter() - opened
+    for _ in range(2):  # the first time xarray imports what it reads with
+        start = time.perf_counter()
+        with xr.open_zarr(path, chunks=None) as dataset:
+            opened = time.perf_counter()
+            _ = dataset.p_one_cluster.sel(dimension=30, tokens=5).isel(bias=77).values
+            read = time.perf_counter()
+    return opened - start, read - opened
 
 
 def _spread(seconds: Sequence[float]) -> str:
