@@ -222,6 +222,26 @@ def collect_garbage(
 
 
 @app.command()
+def verify(
+    id: Id,
+    sample: Annotated[int, typer.Option(min=0, help="Blocks to simulate once more.")] = 20,
+    seed: Annotated[int | None, typer.Option(min=0, help="Draws them; unset: others every time.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Check all that a sweep stands on; what is wrong is made again. Exit code 1 where something was."""
+    with _client() as client:
+        report = client.sweep(id).verify(sample, seed)
+    if as_json:
+        _print_json(report)
+    else:
+        from service.console import verification
+
+        verification(report)
+    if not report.sound:
+        raise SystemExit(FAILED)
+
+
+@app.command()
 def query(
     id: Id,
     selectors: Selectors = None,

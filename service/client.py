@@ -34,7 +34,16 @@ from urllib.parse import quote
 import httpx
 from pydantic import ValidationError
 
-from service.models import ClusterInfo, Estimate, Garbage, Problem, SweepInfo, SweepPage, WireModel
+from service.models import (
+    ClusterInfo,
+    Estimate,
+    Garbage,
+    Problem,
+    SweepInfo,
+    SweepPage,
+    Verification,
+    WireModel,
+)
 from service.settings import is_loopback
 from sweeps.state import State
 
@@ -188,6 +197,17 @@ class Sweep:
             partial.replace(target)
         finally:
             partial.unlink(missing_ok=True)
+
+    def verify(self, sample: int = 20, seed: int | None = None) -> Verification:
+        """Checks all that is stored, simulates ``sample`` blocks once more, and has what is wrong made again.
+
+        Raises Conflict for a sweep that has not succeeded.
+        """
+        wanted = {"sample": sample, "seed": seed}
+        parameters = {name: value for name, value in wanted.items() if value is not None}
+        # It takes as long as it takes.
+        answer = self.client.request("POST", self._path("verify"), params=parameters, timeout=None)
+        return self.client.read(answer, Verification)
 
     def cancel(self) -> SweepInfo:
         """Stops it for good. Raises Conflict where it has ended."""

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as ProgressBar
 
-from service.models import CellFailure, FieldProblem, Progress, SweepInfo
+from service.models import CellFailure, FieldProblem, Progress, SweepInfo, Verification
 
 err = Console(stderr=True, soft_wrap=True, highlight=False)
 
@@ -85,6 +85,21 @@ def sweep_details(info: SweepInfo) -> None:
     lines |= {_place(failure): failure.reason for failure in info.failures}
     lines |= {f"cpu on {name}": duration(seconds) for name, seconds in info.machines.items()}
     _columns([(name, text) for name, text in lines.items() if text], str.ljust)
+
+
+def verification(report: Verification) -> None:
+    """What was found of a sweep's data, a line per finding."""
+    print(f"{report.blocks} blocks are whole, {report.recomputed} simulated once more (seed {report.seed})")
+    for told, keys in (
+        ("damaged", report.damaged),
+        ("came out with other bits", report.mismatched),
+        ("not what the blocks give", report.result),
+    ):
+        for key in keys:
+            print(f"{told}: {key}")
+    if report.missing:
+        print(f"to be computed anew: {report.missing}")
+    print("sound" if report.sound else "the sweep is queued again, to make good what was wrong")
 
 
 def _place(failure: CellFailure) -> str:

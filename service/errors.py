@@ -28,6 +28,7 @@ from rqf_engine import NUMERICS_VERSION
 from rqf_engine.errors import InvalidParameter
 from service.models import FieldProblem, Problem
 from sweeps.errors import (
+    ClusterLost,
     Conflict,
     LedgerLost,
     OtherNumerics,
@@ -161,8 +162,9 @@ def problem_of(exc: Exception) -> Problem:
             return _refusal(HTTPStatus.NOT_FOUND, "not-found", "No such sweep", fields)
         case Conflict():
             return _conflict(exc)
-        case LedgerLost():
-            fields = [FieldProblem(field="database", got="no answer", takes="the same request later")]
+        case LedgerLost() | ClusterLost():
+            part = "database" if isinstance(exc, LedgerLost) else "cluster"
+            fields = [FieldProblem(field=part, got="no answer", takes="the same request later")]
             return _refusal(HTTPStatus.SERVICE_UNAVAILABLE, NotReady.slug, NotReady.title, fields)
         case PlotError():
             fields = [FieldProblem(field="plot", got="this selection", takes=str(exc))]
@@ -191,6 +193,7 @@ def install(app: FastAPI) -> None:
         SpecError,
         UnknownSweep,
         Conflict,
+        ClusterLost,
         LedgerLost,
         PlotError,
         InvalidParameter,

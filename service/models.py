@@ -98,6 +98,22 @@ class Garbage(WireModel):
     bytes: int
 
 
+class Verification(WireModel):
+    """What was found of a sweep's data; keys name blocks, solved theory and files of the result."""
+
+    blocks: int = Field(description="Blocks that are whole.")
+    missing: int = Field(
+        description="Blocks, and solved theory, to be computed anew, the damaged among them."
+    )
+    damaged: list[str] = Field(description="What could not be read.")
+    recomputed: int = Field(description="Blocks that were simulated once more.")
+    seed: int = Field(description="Draws the blocks that are simulated once more.")
+    mismatched: list[str] = Field(description="Those of them that came out with other bits.")
+    result: list[str] = Field(description="Files of the dataset that are not what the blocks give.")
+    sound: bool = Field(description="Nothing was wrong.")
+    repaired: bool = Field(description="Something was wrong and is computed again.")
+
+
 class WorkerInfo(WireModel):
     """One Dask worker; memory in bytes."""
 

@@ -5,6 +5,7 @@ The methods, called from any thread, only change ledger and store and wake the r
 
 from __future__ import annotations
 
+import secrets
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
@@ -14,7 +15,7 @@ from pathlib import Path
 import xarray as xr
 
 from sweeps.attributes import attributes
-from sweeps.errors import Conflict, OtherNumerics, SpecError, SweepsError, UnknownSweep
+from sweeps.errors import ClusterLost, Conflict, OtherNumerics, SpecError, SweepsError, UnknownSweep
 from sweeps.export import archive
 from sweeps.ledger import Ledger
 from sweeps.options import Options
@@ -26,6 +27,7 @@ from sweeps.spec import SweepSpec, parse_spec
 from sweeps.state import ACTIVE, Event
 from sweeps.status import ClusterInfo, Progress, SweepStatus
 from sweeps.store import Garbage, Store
+from sweeps.verify import Report, verify
 
 
 class Coordinator:
@@ -158,10 +160,26 @@ class Coordinator:
             raise Conflict(id, status.state, "export")
         return archive(status, self._store.dataset_path(id))
 
-    def collect_garbage(self, dry_run: bool = False) -> Garbage:
-        """Remove what no sweep stands on, or only look for it."""
-        with self._reconciler.guard:
-            return self._store.unused() if dry_run else self._store.collect_garbage()
+    def verify(self, id: str, sample: int = 20, seed: int | None = None) -> Report:
+        """Check what a sweep that has succeeded stands on; what is wrong is computed again.
+
+        sample: how many blocks are simulated once more; seed: which, None: others every time. Takes as long
+        as that and reading all the blocks. Raises UnknownSweep, Conflict, ClusterLost.
+        """
+        status = self._ledger.get(id)
+        _require_our_numerics(status, "verify")
+        if status.state != "succeeded":
+            raise Conflict(id, status.state, "verify")
+        if not self.cluster().workers:
+            raise ClusterLost("there is no worker to verify it")
+        drawn = secrets.randbits(32) if seed is None else seed
+        report = verify(self._reconciler.call, self._store.root, status.spec, sample, drawn)
+        if report.sound:
+            return report
+        with self._reconciler.guard, suppress(Conflict):  # repaired already by somebody else
+            self._ledger.apply(id, "repair")
+        self._reconciler.wake()
+        return replace(report, repaired=True)
 
     def cluster(self) -> ClusterInfo:
         """The cluster, as it was at most a few seconds ago."""

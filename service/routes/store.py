@@ -8,8 +8,8 @@ from fastapi import APIRouter, Query
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field
 
-from service.deps import CoordinatorDep
-from service.models import Garbage
+from service.deps import CoordinatorDep, SweepId
+from service.models import Garbage, Problem, Verification
 
 router = APIRouter(tags=["store"])
 
@@ -20,6 +20,31 @@ class GarbageQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     dry_run: bool = Field(False, description="Only count it; remove nothing.")
+
+
+class VerifyQuery(BaseModel):
+    """How much is simulated once more."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    sample: int = Field(20, ge=0, le=10**6, description="Blocks to simulate once more.")
+    seed: int | None = Field(None, ge=0, le=2**63 - 1, description="Draws them; none: others every time.")
+
+
+@router.post(
+    "/sweeps/{id}/verify",
+    responses={
+        404: {"model": Problem, "description": "No such sweep."},
+        409: {"model": Problem, "description": "The sweep has not succeeded."},
+        503: {"model": Problem, "description": "There is no worker at present."},
+    },
+)
+async def verify(
+    id: SweepId, coordinator: CoordinatorDep, query: Annotated[VerifyQuery, Query()]
+) -> Verification:
+    """Reads every block, simulates a sample once more, compares the result; what is wrong is made again."""
+    report = await run_in_threadpool(coordinator.verify, id, query.sample, query.seed)
+    return Verification.model_validate(report)
 
 
 @router.post("/gc")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 from sqlalchemy import Connection, inspect, text
@@ -11,6 +12,8 @@ from sweeps.errors import LedgerTooNew
 #: The newest revision, which is what ``sweeps.ledger`` works with.
 HEAD = "r2"
 _BASELINE = "r1"
+#: Alembic knows one connection in a process.
+_one_at_a_time = threading.Lock()
 
 
 def upgrade(connection: Connection) -> None:
@@ -34,9 +37,10 @@ def upgrade(connection: Connection) -> None:
 
     config = Config(attributes={"connection": connection})
     config.set_main_option("script_location", str(Path(__file__).parent))
-    if known is None and "sweeps" in tables:  # made before there were revisions
-        command.stamp(config, _BASELINE)
-    try:
-        command.upgrade(config, HEAD)
-    except CommandError as error:
-        raise LedgerTooNew(str(known)) from error
+    with _one_at_a_time:
+        if known is None and "sweeps" in tables:  # made before there were revisions
+            command.stamp(config, _BASELINE)
+        try:
+            command.upgrade(config, HEAD)
+        except CommandError as error:
+            raise LedgerTooNew(str(known)) from error

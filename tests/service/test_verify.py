@@ -1,0 +1,81 @@
+"""A sweep's data are spoilt behind the service's back: it is told, and made good."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import xarray as xr
+
+from service.client import Client, Conflict, NotFound, Sweep
+from service.settings import Settings
+from tests.service.test_cli import Rqf, rqf
+
+__all__ = ["rqf"]
+
+
+@pytest.fixture
+def mine(client: Client, small_spec: dict[str, Any]) -> Sweep:
+    """A sweep that shares its blocks with no other, and has succeeded."""
+    sweep = client.submit(small_spec | {"seed": 70, "realizations": 300})
+    sweep.wait(timeout=120)
+    return sweep
+
+
+def _block(settings: Settings, sweep: Sweep) -> Path:
+    data = Path(settings.data)
+    row = (data / "sweeps" / sweep.id / "blocks.txt").read_text().split()[0]
+    return min((data / row).iterdir())
+
+
+def test_what_is_sound_is_told_so(rqf: Rqf, mine: Sweep) -> None:
+    report = mine.verify(sample=3, seed=5)
+    assert (report.sound, report.repaired, report.recomputed, report.seed) == (True, False, 3, 5)
+    assert report.blocks >= 6
+    assert mine.status().state == "succeeded"
+    assert rqf("verify", mine.id).splitlines()[-1] == "sound"
+    assert '"sound": true' in rqf("verify", mine.id, "--sample", "0", "--json")
+
+
+def test_a_damaged_block_is_told_and_made_good(rqf: Rqf, mine: Sweep, settings: Settings) -> None:
+    with mine.open() as dataset:
+        before = dataset.load()
+    file = _block(settings, mine)
+    content = file.read_bytes()
+    file.write_bytes(content[:-1])
+    assert "damaged: " in rqf("verify", mine.id, code=1)
+    info = mine.wait(timeout=120)
+    assert info.progress.realizations == before.realizations.sum()
+    assert file.read_bytes() == content
+    assert mine.verify().sound
+    with mine.open() as dataset:
+        xr.testing.assert_equal(dataset.load(), before)
+
+
+def test_a_damaged_result_is_told_and_made_good(mine: Sweep, settings: Settings) -> None:
+    chunk = (
+        Path(settings.data) / "sweeps" / mine.id / "result.zarr" / "collapse" / "c" / "0" / "0" / "0" / "0"
+    )
+    content = chunk.read_bytes()
+    chunk.write_bytes(content[: len(content) // 2])
+    report = mine.verify(sample=0)
+    assert (report.result, report.repaired) == (["collapse/c/0/0/0/0"], True)
+    mine.wait(timeout=120)
+    assert chunk.read_bytes() == content
+    assert mine.verify(sample=0).sound
+
+
+def test_only_what_has_succeeded_is_verified(
+    client: Client, http: httpx.Client, small_spec: dict[str, Any]
+) -> None:
+    sweep = client.submit(small_spec | {"seed": 71, "realizations": 10**6})
+    sweep.cancel()
+    with pytest.raises(Conflict, match="allows verify"):
+        sweep.verify()
+    sweep.delete()
+    with pytest.raises(NotFound):
+        sweep.verify()
+    for query in ("sample=-1", "sample=x", "seed=-1", "smaple=1"):
+        assert http.post(f"/v1/sweeps/{sweep.id}/verify?{query}").status_code == 422
