@@ -160,6 +160,11 @@ class Coordinator:
             raise Conflict(id, status.state, "export")
         return archive(status, self._store.dataset_path(id))
 
+    def collect_garbage(self, dry_run: bool = False) -> Garbage:
+        """Remove what no sweep stands on, or only say how much that is. Raises OSError."""
+        with self._reconciler.guard:
+            return self._store.unused() if dry_run else self._store.collect_garbage()
+
     def verify(self, id: str, sample: int = 20, seed: int | None = None) -> Report:
         """Check what a sweep that has succeeded stands on; what is wrong is computed again.
 

@@ -205,6 +205,12 @@ def write_attributes(path: Path, attributes: Mapping[str, Any]) -> None:
     replace(file, json.dumps(metadata).encode())
 
 
+def read_attributes(path: Path) -> dict[str, Any]:
+    """The root attributes of the dataset below ``path``. Raises OSError, ValueError."""
+    attributes: dict[str, Any] = json.loads((path / "zarr.json").read_bytes())["attributes"]
+    return attributes
+
+
 def points_along(path: Path, axis: str) -> int | None:
     """Length of an axis of the dataset below ``path``; None where there is no dataset."""
     try:

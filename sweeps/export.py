@@ -14,6 +14,7 @@ from typing import Any
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from sweeps.dataset import read_attributes
 from sweeps.status import SweepStatus
 
 _PACKAGE = "rqf-sweeps"
@@ -66,7 +67,7 @@ def archive(status: SweepStatus, dataset: Path) -> Iterator[bytes]:
 
     The same sweep gives the same bytes on the same installation. Raises OSError where the store is gone.
     """
-    attributes = json.loads((dataset / "zarr.json").read_bytes())["attributes"]
+    attributes = read_attributes(dataset)
     spec = {"name": status.name, "labels": status.labels, **status.spec}
     texts = {
         "README.md": _readme(status, attributes),

@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any
 
 from sweeps.attributes import attributes, completed
-from sweeps.dataset import remove_dataset, write_attributes
+from sweeps.dataset import read_attributes, remove_dataset, write_attributes
 from sweeps.errors import ClusterLost, Conflict, DatasetDamaged, LedgerLost, SweepsError, UnknownSweep
 from sweeps.executor import Executor, Outcome
 from sweeps.flights import Call, Flight, Flights
@@ -382,7 +382,9 @@ class Reconciler:
             if (job := self._jobs.get(id)) is not None:
                 self._publish_one(job)
             else:
-                write_attributes(self._store.dataset_path(id), attributes(self._ledger.get(id)))
+                # Nothing was computed here: the versions that stand there are right, whatever ours are.
+                path = self._store.dataset_path(id)
+                write_attributes(path, read_attributes(path) | {"state": self._ledger.get(id).state})
         except UnknownSweep:
             pass
         except LedgerLost:

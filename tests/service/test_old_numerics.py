@@ -83,6 +83,8 @@ def test_what_was_not_done_cannot_be_gone_on_with(old: Client) -> None:
             old.sweep(id).resume()
         assert caught.value.problem.errors[0].field == "numerics"
         assert old.sweep(id).status() == before
+        assert old.sweep(id).open().attrs["numerics_version"] == "2"
+    _until(lambda: old.sweep(RUNNING).open().attrs["state"] == "failed")
 
 
 def test_the_same_physics_is_another_sweep_and_nothing_is_mixed(old: Client, data: Path) -> None:
