@@ -224,7 +224,7 @@ def collect_garbage(
 @app.command()
 def verify(
     id: Id,
-    sample: Annotated[int, typer.Option(min=0, help="Blocks to simulate once more.")] = 20,
+    sample: Annotated[int, typer.Option(min=0, max=10_000, help="Blocks to simulate once more.")] = 20,
     seed: Annotated[int | None, typer.Option(min=0, help="Draws them; unset: others every time.")] = None,
     as_json: Json = False,
 ) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from rqf_engine.moments import Moments
-from sweeps.blocks import Block, group_into_tasks
+from sweeps.blocks import Block
 from sweeps.cells import Cell
 from sweeps.job import Job
 from sweeps.overlay import TheoryRequest, TheoryValues
@@ -26,6 +26,8 @@ from sweeps.speed import Speed
 from sweeps.store import Store
 from sweeps.tasks import simulate_moments
 
+#: Blocks that one task simulates once more: about a second.
+_TOGETHER = 4
 #: Runs a function on some worker.
 Call = Callable[..., Future[Any]]
 
@@ -72,7 +74,8 @@ def verify(call: Call, root: Path, spec: dict[str, Any], sample: int, seed: int)
     What is damaged or comes out otherwise is removed from the store. Raises what ``call`` does.
     """
     stock: Stock = call(take_stock, str(root), spec, sample, seed).result()
-    tasks = [call(recompute, str(root), blocks) for blocks in group_into_tasks(stock.sample)]
+    groups = (stock.sample[first : first + _TOGETHER] for first in range(0, len(stock.sample), _TOGETHER))
+    tasks = [call(recompute, str(root), blocks) for blocks in groups]
     mismatched = [key for task in tasks for key in task.result()]
     return Report(
         stock.blocks,

@@ -27,7 +27,7 @@ class VerifyQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    sample: int = Field(20, ge=0, le=10**6, description="Blocks to simulate once more.")
+    sample: int = Field(20, ge=0, le=10_000, description="Blocks to simulate once more.")
     seed: int | None = Field(None, ge=0, le=2**63 - 1, description="Draws them; none: others every time.")
 
 
