@@ -11,7 +11,7 @@ from benchmarks.kernels import ambient_rates, frame_rates
 from benchmarks.ledger import ledger
 from benchmarks.machine import describe, pin_to_one_core
 from benchmarks.normals import normals
-from benchmarks.overhead import demo_sweep
+from benchmarks.overhead import demo_sweep, steady_sweep
 from benchmarks.peers.accuracy import peer_steps
 from benchmarks.peers.comparison import peers
 from benchmarks.planning import planning
@@ -20,9 +20,10 @@ from benchmarks.refinement_coverage import coverage
 from benchmarks.report import Section, markdown, print_section
 from benchmarks.resources import first_block, scaling
 from benchmarks.summary import summary
+from benchmarks.tasks import many_tasks
 
 #: Those that use the whole machine come first; then all of the process stays on one core.
-ALL_CORES = (demo_sweep, ledger, scaling, first_block)
+ALL_CORES = (demo_sweep, steady_sweep, many_tasks, ledger, scaling, first_block)
 ONE_CORE = (
     *(frame_rates, ambient_rates, normals, planning, summary, peers, peer_steps),
     *(coverage, refinement, refinement_simulated),

@@ -7,6 +7,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -16,10 +17,18 @@ from service.client import Sweep
 from service.process import ServiceProcess
 from sweeps.overlay import solve, theory_requests
 from sweeps.plan import make_plan
-from sweeps.spec import load_spec
+from sweeps.spec import parse_spec
 from sweeps.tasks import warm_up
 
 _SPEC = Path("examples/phase_diagram.json")
+#: Some ten minutes of kernels: five on two cores.
+_STEADY = {
+    "dimension": 64,
+    "bias": {"start": 0.01, "stop": 1.0, "num": 24, "spacing": "log"},
+    "tokens": [2, 8],
+    "times": {"start": 0.5, "stop": 20, "num": 24, "spacing": "log"},
+    "realizations": 160_000,
+}
 #: A person watching; and many of them.
 _SLOWLY, _QUICKLY = 1.0, 0.02
 
@@ -36,8 +45,9 @@ class Run:
 
 def demo_sweep() -> Section:
     """The demo sweep through a real service: its cost beside the kernels, and the service's latency."""
-    watched, pressed = run(_SLOWLY), run(_QUICKLY)
-    theory = _theory_seconds()
+    spec = json.loads(_SPEC.read_text())
+    watched, pressed = run(spec, _SLOWLY), run(spec, _QUICKLY)
+    theory = _theory_seconds(spec)
     rest = watched.total - watched.kernels - theory
     median, late = (1e3 * float(np.quantile(pressed.latencies, share)) for share in (0.5, 0.99))
     rows = (
@@ -56,15 +66,31 @@ def demo_sweep() -> Section:
     return Section("Demo sweep", ("service, Dask, storage", "demo sweep"), rows, note)
 
 
-def run(pause: float) -> Run:
-    """Run the demo sweep on a fresh store, with ``pause`` seconds between requests for its status."""
+def steady_sweep() -> Section:
+    """A sweep of minutes, in tasks of a second: what all but the kernels cost beside them."""
+    found = run(_STEADY, 5.0)
+    theory = _theory_seconds(_STEADY)
+    rest = found.total - found.kernels - theory
+    rows = (
+        ("wall time", f"{found.elapsed:.0f} s"),
+        ("cpu time of the kernels", f"{found.kernels:.0f} s"),
+        ("cpu time of the exact theory", f"{theory:.1f} s"),
+        ("cpu time of everything else", f"{rest:.1f} s"),
+        ("everything else / kernels", f"{rest / found.kernels:.1%}"),
+    )
+    note = "From submission to success on all cores: service, Dask scheduler, workers, storage, summaries."
+    return Section("Sweep of minutes", ("service, Dask, storage", "steady sweep"), rows, note)
+
+
+def run(spec: dict[str, Any], pause: float) -> Run:
+    """Run a sweep on a fresh store, with ``pause`` seconds between requests for its status."""
     with tempfile.TemporaryDirectory() as directory:
         home = Path(directory)
         with ServiceProcess(home / "data", home / "log") as service:
             service.wait_for_workers()
             before = _cpu_seconds(service)
             started = time.monotonic()
-            sweep = service.client.submit(json.loads(_SPEC.read_text()))
+            sweep = service.client.submit(spec)
             latencies = _poll(sweep, pause)
             elapsed = time.monotonic() - started
             total = _cpu_seconds(service) - before
@@ -73,10 +99,10 @@ def run(pause: float) -> Run:
     return Run(elapsed, total, kernels, tuple(latencies))
 
 
-def _theory_seconds() -> float:
-    """What the theory laid over the demo costs: science, too, but not the kernels'."""
+def _theory_seconds(form: dict[str, Any]) -> float:
+    """What the theory laid over a sweep costs: science, too, but not the kernels'."""
     warm_up()
-    spec = load_spec(_SPEC.read_text())
+    spec = parse_spec(form)
     requests = theory_requests(make_plan(spec), spec)
     start = time.process_time()
     for request in requests:
