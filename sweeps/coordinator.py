@@ -17,6 +17,7 @@ import xarray as xr
 from sweeps.attributes import attributes
 from sweeps.errors import ClusterLost, Conflict, OtherNumerics, SpecError, SweepsError, UnknownSweep
 from sweeps.export import archive
+from sweeps.garbage import Garbage
 from sweeps.ledger import Ledger
 from sweeps.options import Options
 from sweeps.overlay import theory_requests
@@ -26,7 +27,7 @@ from sweeps.reconciler import Reconciler
 from sweeps.spec import SweepSpec, parse_spec
 from sweeps.state import ACTIVE, Event
 from sweeps.status import ClusterInfo, Progress, SweepStatus
-from sweeps.store import Garbage, Store
+from sweeps.store import Store
 from sweeps.verify import Report, verify
 
 

@@ -22,9 +22,7 @@ import secrets
 import shutil
 import socket
 import tempfile
-import time
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
 from typing import IO
 
@@ -40,6 +38,7 @@ from sweeps.blocks import Block, Node, node_of, number_of
 from sweeps.cells import Cell
 from sweeps.errors import StoreInUse
 from sweeps.files import replace
+from sweeps.garbage import Garbage, find_garbage, remove, weigh
 from sweeps.overlay import TheoryRequest, TheoryValues
 
 log = logging.getLogger(__name__)
@@ -55,14 +54,6 @@ _RESERVE_BYTES = 4 * 2**20
 _LEAST_BYTES = 2**20
 #: Unfinished files that are older than this belong to a writer that is no more.
 _LEFTOVER_SECONDS = 3600.0
-
-
-@dataclass(frozen=True)
-class Garbage:
-    """What no sweep stands on: how many blocks, and the bytes of these and of all else."""
-
-    blocks: int
-    bytes: int
 
 
 class Store:
@@ -191,7 +182,7 @@ class Store:
     def remove_cells(self, sweep: str) -> None:
         """Remove the cells and theory that a sweep stands on and no other does."""
         for name in self._noted(sweep) - self._noted_by_others(sweep):
-            _remove(self.root / name)
+            remove(self.root / name)
 
     def _noted(self, sweep: str) -> set[str]:
         try:
@@ -237,36 +228,18 @@ class Store:
 
     def unused(self, least_age: float = _LEFTOVER_SECONDS) -> Garbage:
         """What ``collect_garbage`` would remove."""
-        return _weigh(self._garbage(least_age))
+        return weigh(find_garbage(self.root, self._noted_by_others(), least_age))
 
     def collect_garbage(self, least_age: float = _LEFTOVER_SECONDS) -> Garbage:
         """Remove the cells and theory that no sweep notes, and what writers that were killed left behind.
 
         least_age: seconds since a leftover was last changed. No note may be changed meanwhile.
         """
-        garbage = list(self._garbage(least_age))
-        weight = _weigh(garbage)
+        garbage = list(find_garbage(self.root, self._noted_by_others(), least_age))
+        weight = weigh(garbage)
         for path in garbage:
-            _remove(path)
+            remove(path)
         return weight
-
-    def _garbage(self, least_age: float) -> Iterator[Path]:
-        noted = self._noted_by_others()
-        for row in [*self.root.glob("blocks/*/c/*"), *self.root.glob("blocks/*/c.*")]:
-            if str(row.relative_to(self.root)) not in noted:
-                yield row
-            elif row.is_dir():
-                yield from _leftovers(row, least_age)
-        for path in (self.root / "theory").iterdir():
-            if not path.name.startswith(".") and str(path.relative_to(self.root)) not in noted:
-                yield path
-        for directory in [*self.root.glob("blocks/*"), *self.root.glob("sweeps/*")]:
-            yield from _leftovers(directory, least_age)
-        for name in ("", "blocks", "theory"):
-            yield from _leftovers(self.root / name, least_age)
-        for flag in [*self.root.glob("stopped/*"), *self.root.glob("doomed/*")]:
-            if not (self.root / "sweeps" / flag.name).exists() and _age(flag) >= least_age:
-                yield flag
 
     # -- the store itself -----------------------------------------------------------------------------
 
@@ -362,36 +335,3 @@ def _write_out(file: IO[bytes], size: int) -> None:
     file.write(secrets.token_bytes(size))
     file.flush()
     os.fsync(file.fileno())
-
-
-def _leftovers(directory: Path, least_age: float) -> Iterator[Path]:
-    """What ``_scratch`` and the like named in a directory, and nobody has changed for ``least_age`` s."""
-    if directory.is_dir():
-        for path in directory.iterdir():
-            if path.name.startswith(".") and _age(path) >= least_age:
-                yield path
-
-
-def _age(path: Path) -> float:
-    try:
-        return time.time() - path.stat().st_mtime
-    except FileNotFoundError:
-        return -1.0
-
-
-def _weigh(paths: Iterable[Path]) -> Garbage:
-    blocks = size = 0
-    for top in paths:
-        for path in [top, *top.rglob("*")] if top.is_dir() else [top]:
-            if path.is_file():
-                size += path.stat().st_size
-                # In a cell's directory, or in the flat one of numerics version 2.
-                blocks += path.parents[3].name == "blocks" or path.name.startswith("c.")
-    return Garbage(blocks, size)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)

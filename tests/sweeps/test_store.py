@@ -17,11 +17,12 @@ import zarr
 from rqf_engine.moments import WIDTH, Moments
 from sweeps.blocks import Block, missing_blocks
 from sweeps.errors import StoreInUse
+from sweeps.garbage import Garbage
 from sweeps.overlay import TheoryRequest, TheoryValues
 from sweeps.plan import Plan
 from sweeps.publisher import Publisher
 from sweeps.spec import SweepSpec
-from sweeps.store import Garbage, Store
+from sweeps.store import Store
 
 _WRITER = """
 import sys
@@ -414,21 +415,23 @@ def test_old_leftovers_are_garbage_and_young_ones_may_be_in_use(store: Store, ce
         store.root / "theory" / ".0123-0123456789abcdef",
         store.root / "sweeps" / "one" / ".creating.zarr",
         store.root / "sweeps" / "one" / ".blocks.txt-0123456789abcdef",
+        store.root / "sweeps" / "one" / "result.zarr" / "step" / "c" / ".0-0123456789abcdef.partial",
         store.root / "blocks" / ".v3-t3-0123456789abcdef",
         store.root / ".reserve-0123456789abcdef",
         store.root / "stopped" / "unknown",
         store.root / "doomed" / "unknown",
     ]
     for path in leftovers:
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("…")
     (store.root / "theory" / ".dir-0123456789abcdef").mkdir()
     store.stop("one")
     store.collect_garbage()
     assert all(path.exists() for path in leftovers)
-    for path in leftovers[:5]:
+    for path in leftovers[:6]:
         _age(path, 7200)
     store.collect_garbage()
-    assert [path.exists() for path in leftovers] == [False] * 5 + [True] * 4
+    assert [path.exists() for path in leftovers] == [False] * 6 + [True] * 4
     store.collect_garbage(least_age=-1)
     assert not any(path.exists() for path in leftovers)
     assert store.has_block(cells[0])
