@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,11 +14,11 @@ import xarray as xr
 from benchmarks.chaos.audit import Audit, read
 from benchmarks.chaos.monkey import Kill, Monkey
 from benchmarks.chaos.processes import Cluster
-from service.client import ServiceFailed, Sweep, Unreachable
+from service.client import Sweep, Unreachable
 from sweeps.local import run_local
 from sweeps.spec import parse_spec
 
-_LOOK_SECONDS = 0.1
+_LOOK_SECONDS = 0.25
 #: Each kill may cost the start of a scheduler, its workers and the service, on a machine that is busy.
 _PATIENCE_SECONDS = 120.0
 _PATIENCE_EACH = 30.0
@@ -135,16 +136,15 @@ class _Submitted:
         self.states: dict[str, str] = {}
 
     def submit_due(self, done: float) -> None:
-        """Submit the next sweep if enough of the work is done."""
-        share = len(self.sweeps) * _LAST_SUBMISSION / max(len(self._specs) - 1, 1)
-        if len(self.sweeps) < len(self._specs) and done >= share:
-            try:
-                self.sweeps.append(self._cluster.client.submit(self._specs[len(self.sweeps)]))
-            except (Unreachable, ServiceFailed):
-                return
+        """Submit the next sweep if enough of the work is done, or nothing is left to do."""
+        count = len(self.sweeps)
+        due = done >= count * _LAST_SUBMISSION / max(len(self._specs) - 1, 1) or self._succeeded() == count
+        if count < len(self._specs) and due:
+            with contextlib.suppress(Unreachable):
+                self.sweeps.append(self._cluster.client.submit(self._specs[count]))
 
     def all_succeeded(self) -> bool:
-        """Whether every sweep is submitted and has succeeded. Raises RuntimeError where one never will."""
+        """Whether every sweep is submitted and has succeeded. Raises RuntimeError where one has not."""
         for sweep in self.sweeps:
             try:
                 info = sweep.status()
@@ -153,8 +153,10 @@ class _Submitted:
             self.states[sweep.id] = info.state
             if info.state in ("failed", "cancelled"):
                 raise RuntimeError(f"sweep {sweep.id} is {info.state}: {info.error}")
-        succeeded = sum(state == "succeeded" for state in self.states.values())
-        return succeeded == len(self._specs)
+        return self._succeeded() == len(self._specs)
+
+    def _succeeded(self) -> int:
+        return sum(state == "succeeded" for state in self.states.values())
 
 
 def _until_ready(cluster: Cluster, deadline: float) -> None:

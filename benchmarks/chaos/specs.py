@@ -23,7 +23,7 @@ def specs(kills: int) -> list[dict[str, Any]]:
             **_COMMON,
             "name": "adaptive and refined",
             "dimension": 8,
-            "realizations": {"min": 1_000, "max": 4 * one, "halfwidth": round(0.6 / one**0.5, 4)},
-            "refine": {"levels": 2},
+            "realizations": {"min": 1_000, "max": 2 * one, "halfwidth": round(1 / one**0.5, 4)},
+            "refine": {"levels": 2, "times": [10.0]},
         },
     ]
