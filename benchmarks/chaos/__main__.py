@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -24,6 +25,7 @@ def main() -> int:
     parser.add_argument("--keep", type=Path, help="a directory in which logs and stores are left")
     parser.add_argument("--no-report", action="store_true", help="leave docs/chaos.md as it is")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends in order, and so do its processes
     with tempfile.TemporaryDirectory() as scratch:
         home = arguments.keep or Path(scratch)
         outcome = run(home, specs(arguments.kills), arguments.kills, arguments.seed)

@@ -96,6 +96,7 @@ class Cluster:
         settings = {"DATA": str(self.data), "HOST": "127.0.0.1", "PORT": str(port), "SCHEDULER": scheduler}
         environment |= {f"RQF_{name}": value for name, value in settings.items()}
         serve = ["dask", "scheduler", "--host", "127.0.0.1", "--port", str(dask_port), "--no-dashboard"]
+        serve += ["--dashboard-address", "127.0.0.1:0"]
         work = ["dask", "worker", scheduler, "--nworkers", "1", "--nthreads", "1", "--no-dashboard"]
         work += ["--preload", "benchmarks.chaos.recorder"]
         self.scheduler = Supervised(serve, home / "scheduler.log", environment)
