@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import Callable
 from functools import wraps
+from pathlib import Path
 from typing import Any
 
 from distributed import Worker
@@ -36,9 +37,10 @@ class _Recorder:
         # too: should a kill tear a line, it tears no other.
         os.write(self._file, f"\n{json.dumps({'event': event, **values})}\n".encode())
 
-    def hear(self, event: str, _arguments: tuple[Any, ...]) -> None:
-        """An audit hook: a file gets its final name."""
-        if event == "os.rename" and (span := getattr(self.storing, "span", None)) is not None:
+    def hear(self, event: str, arguments: tuple[Any, ...]) -> None:
+        """An audit hook: a file gets its final name. The first block of an array may bring its metadata."""
+        span = getattr(self.storing, "span", None)
+        if event == "os.rename" and span is not None and Path(arguments[1]).suffix != ".json":
             self.note("store", **span)
 
 
