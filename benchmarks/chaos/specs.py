@@ -13,8 +13,8 @@ _COMMON: dict[str, Any] = {
 
 
 def specs(kills: int) -> list[dict[str, Any]]:
-    """Specs with some 3 cpu-seconds of work for each of ``kills``; the last one is adaptive in both ways."""
-    one = 1_000 * round(1.2 * kills)  # whole quanta: a partial one has to be simulated anew to be extended
+    """Specs with some 2 cpu-seconds of work for each of ``kills``; the last one is adaptive in both ways."""
+    one = 1_000 * round(0.6 * kills)  # whole quanta: a partial one has to be simulated anew to be extended
     return [
         {**_COMMON, "name": "first", "dimension": [3, 64], "realizations": one},
         {**_COMMON, "name": "shares half of the first", "dimension": [64, 512], "realizations": one},

@@ -1,0 +1,19 @@
+"""The short form of ``make chaos``: six kills while three sweeps run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from benchmarks.chaos.monkey import KINDS
+from benchmarks.chaos.run import run
+from benchmarks.chaos.specs import specs
+
+_KILLS = 6
+
+
+def test_nothing_is_lost_and_nothing_is_wasted(tmp_path: Path) -> None:
+    outcome = run(tmp_path, specs(_KILLS), _KILLS, seed=1)
+    assert not outcome.faults()
+    assert len(outcome.kills) == _KILLS
+    assert {kill.kind for kill in outcome.kills} == set(KINDS)
+    assert all(sweep.cells > 0 for sweep in outcome.sweeps)
