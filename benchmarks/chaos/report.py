@@ -59,5 +59,5 @@ def _datasets(outcome: Outcome) -> Section:
         for sweep in outcome.sweeps
     )
     header = ("sweep", "cells", "realisations", "variables that differ in any bit")
-    note = "Against the same spec run with `rqf run`, where nothing was killed."
+    note = "Against the same spec run by itself on one worker, as with `rqf run`, and with nothing killed."
     return Section("Datasets", header, rows, note)

@@ -92,7 +92,7 @@ def _same(first: xr.Dataset, second: xr.Dataset, name: Any) -> bool:
 
 
 def _undisturbed(spec: Mapping[str, Any], out: Path) -> xr.Dataset:
-    run_local(parse_spec(spec), out, 2, lambda _: None)
+    run_local(parse_spec(spec), out, 1, lambda _: None)
     with xr.open_zarr(out) as dataset:
         loaded: xr.Dataset = dataset.load()
     return loaded

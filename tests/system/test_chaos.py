@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from benchmarks.chaos.monkey import KINDS
 from benchmarks.chaos.run import run
 from benchmarks.chaos.specs import specs
@@ -11,6 +13,9 @@ from benchmarks.chaos.specs import specs
 _KILLS = 6
 
 
+@pytest.mark.timeout(
+    900
+)  # a minute or two; but it is not to fail on a machine that is busy with other things
 def test_nothing_is_lost_and_nothing_is_wasted(tmp_path: Path) -> None:
     outcome = run(tmp_path, specs(_KILLS), _KILLS, seed=1)
     assert not outcome.faults()
