@@ -22,6 +22,7 @@ import secrets
 import shutil
 import socket
 import tempfile
+import threading
 from collections.abc import Iterable
 from pathlib import Path
 from typing import IO
@@ -62,6 +63,8 @@ class Store:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._arrays: set[int] = set()
+        #: Held while notes change, or must not.
+        self._notes = threading.Lock()
 
     # -- blocks ---------------------------------------------------------------------------------------
 
@@ -174,15 +177,19 @@ class Store:
         return dataset
 
     def note_cells(self, sweep: str, cells: Iterable[Cell], requests: Iterable[TheoryRequest] = ()) -> None:
-        """Note what a sweep stands on, in place of what was noted: deleting another sweep spares it."""
+        """Note what a sweep stands on, beside what was noted: deleting another sweep spares it."""
         paths = [self._row(cell) for cell in cells] + [self._theory_path(request) for request in requests]
-        lines = (str(path.relative_to(self.root)) for path in paths)
-        replace(self.root / "sweeps" / sweep / "blocks.txt", "\n".join(lines).encode())
+        lines = {str(path.relative_to(self.root)) for path in paths}
+        with self._notes:
+            # A sweep that is gone through again has at first forgotten what its later levels stand on.
+            lines |= self._noted(sweep)
+            replace(self.root / "sweeps" / sweep / "blocks.txt", "\n".join(sorted(lines)).encode())
 
     def remove_cells(self, sweep: str) -> None:
         """Remove the cells and theory that a sweep stands on and no other does."""
-        for name in self._noted(sweep) - self._noted_by_others(sweep):
-            remove(self.root / name)
+        with self._notes:
+            for name in self._noted(sweep) - self._noted_by_others(sweep):
+                remove(self.root / name)
 
     def _noted(self, sweep: str) -> set[str]:
         try:
@@ -233,12 +240,13 @@ class Store:
     def collect_garbage(self, least_age: float = _LEFTOVER_SECONDS) -> Garbage:
         """Remove the cells and theory that no sweep notes, and what writers that were killed left behind.
 
-        least_age: seconds since a leftover was last changed. No note may be changed meanwhile.
+        least_age: seconds since a leftover was last changed.
         """
-        garbage = list(find_garbage(self.root, self._noted_by_others(), least_age))
-        weight = weigh(garbage)
-        for path in garbage:
-            remove(path)
+        with self._notes:
+            garbage = list(find_garbage(self.root, self._noted_by_others(), least_age))
+            weight = weigh(garbage)
+            for path in garbage:
+                remove(path)
         return weight
 
     # -- the store itself -----------------------------------------------------------------------------
