@@ -315,9 +315,8 @@ def test_removing_cells_spares_those_of_others(
         store.write_theory(request, solved)
     store.note_cells("one", [cells[0].cell])
     store.note_cells("one", [cells[0].cell, cells[1].cell], [request_, other])
-    store.note_cells(
-        "one", [cells[0].cell]
-    )  # gone through again from its first level on: nothing is forgotten
+    # Gone through again from its first level on: nothing is forgotten.
+    store.note_cells("one", [cells[0].cell])
     store.note_cells("two", [cells[1].cell, cells[2].cell], [other])
     store.remove_cells("three")
     store.remove_cells("one")
