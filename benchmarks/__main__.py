@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks.cost import cost_of_examples, cost_of_models
+from benchmarks.eta import time_to_go
 from benchmarks.kernels import ambient_rates, frame_rates
 from benchmarks.ledger import ledger
 from benchmarks.machine import describe, pin_to_one_core
@@ -23,7 +24,7 @@ from benchmarks.summary import summary
 from benchmarks.tasks import many_tasks
 
 #: Those that use the whole machine come first; then all of the process stays on one core.
-ALL_CORES = (demo_sweep, steady_sweep, many_tasks, ledger, scaling, first_block)
+ALL_CORES = (demo_sweep, steady_sweep, many_tasks, ledger, scaling, first_block, time_to_go)
 ONE_CORE = (
     *(frame_rates, ambient_rates, normals, planning, summary, peers, peer_steps),
     *(coverage, refinement, refinement_simulated),
