@@ -15,7 +15,7 @@ from rqf_engine.model import Model
 #: How long the share of its capacity that the cluster really gave is remembered.
 _MEMORY_SECONDS = 60.0
 #: What is believed before anything was seen, namely all of the capacity, counts as much as this long.
-_PRIOR_SECONDS = 1.0
+_PRIOR_SECONDS = 0.3
 #: What is believed of a kind before any of its blocks has finished counts as much as these cpu-seconds.
 _PRIOR_CPU_SECONDS = 1.0
 

@@ -134,8 +134,8 @@ def test_estimates_that_are_right_are_left_alone() -> None:
         for _ in range(4):
             forecast.learn("a", 1.0, 1.0)
         assert forecast.corrected({"a": 6.0, "b": 2.0}) == pytest.approx(8.0)
-        # Half of a task is believed to be under way on every thread, a second's work of 1 + 19 s.
-        assert forecast.eta({"a": 6.0, "b": 2.0}, 10.0 + second) == pytest.approx(2.0, rel=0.2)
+        # Half of a task is believed to be under way on every thread.
+        assert forecast.eta({"a": 6.0, "b": 2.0}, 10.0 + second) == pytest.approx(2.0, rel=0.5 / second)
 
 
 def test_every_kind_has_a_ratio_of_its_own_and_unknown_ones_that_of_all() -> None:
