@@ -7,7 +7,6 @@ at ledger and store tells what is left.
 from __future__ import annotations
 
 import logging
-import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -17,13 +16,14 @@ from typing import Any
 
 from sweeps.attributes import attributes, completed
 from sweeps.dataset import read_attributes, remove_dataset, write_attributes
+from sweeps.dispatcher import Dispatcher
 from sweeps.errors import ClusterLost, Conflict, DatasetDamaged, LedgerLost, SweepsError, UnknownSweep
-from sweeps.executor import Executor, Outcome
-from sweeps.flights import Call, Flight, Flights
+from sweeps.executor import Outcome
+from sweeps.flights import Flight
 from sweeps.job import Job, Task
 from sweeps.ledger import Ledger
 from sweeps.spec import parse_spec
-from sweeps.speed import known_speed
+from sweeps.speed import Speed
 from sweeps.state import Event
 from sweeps.status import CellFailure, ClusterInfo, Progress, SweepStatus
 from sweeps.store import Store, is_full
@@ -31,11 +31,7 @@ from sweeps.store import Store, is_full
 log = logging.getLogger(__name__)
 
 _TICK_SECONDS = 0.5
-_RECONNECT_SECONDS = 2.0
-_CLUSTER_SECONDS = 2.0
 _SPACE_SECONDS = 5.0
-#: Tasks handed out for each thread of the cluster: enough to keep it busy, few enough to stay fair.
-_WINDOW = 2
 #: Publishing takes at most this share of one core: the more a dataset costs to write, the rarer it is.
 _PUBLISH_SHARE = 1 / 40
 _PUBLISH_SECONDS = 1.0
@@ -48,23 +44,15 @@ class Reconciler:
 
     def __init__(self, store: Store, ledger: Ledger, scheduler: str | None, workers: int | None) -> None:
         self.guard = threading.Lock()
-        self.cluster = ClusterInfo()
-        self.speed = known_speed()
         self._store, self._ledger = store, ledger
-        self._ended: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        self._new_executor = partial(Executor, scheduler, workers, self._ended.put)
-        self._executor: Executor | None = None
+        self._dispatcher = Dispatcher(scheduler, workers)
         self._jobs: dict[str, Job] = {}
-        self._priorities: dict[str, int] = {}
         self._halted: set[str] = set()
-        self._calls: queue.SimpleQueue[Call] = queue.SimpleQueue()
-        #: Everything that the cluster has, tasks of jobs let go of included.
-        self._flights = Flights()
         self._live: dict[str, Progress] = {}
         self._published: dict[str, tuple[float, float]] = {}
         self._changed = True
         self._stopping = False
-        self._retry_connect = self._look_at_cluster = self._look_for_space = 0.0
+        self._look_for_space = 0.0
         self._thread = threading.Thread(target=self._run, name="reconciler", daemon=True)
 
     # -- called from any thread -----------------------------------------------------------------------
@@ -82,7 +70,7 @@ class Reconciler:
     def wake(self) -> None:
         """Look at the ledger at once: it has changed."""
         self._changed = True
-        self._ended.put(None)
+        self._dispatcher.wake()
 
     def halt(self, id: str) -> None:
         """Let go of a sweep that the ledger no longer wants computed. To be called under ``guard``."""
@@ -94,15 +82,18 @@ class Reconciler:
         return self._live.get(id)
 
     def call(self, function: Callable[..., Any], *arguments: object) -> Future[Any]:
-        """Run a function on some worker, ahead of the sweeps; what it raises is raised by the future.
+        """Run a function on some worker: see Dispatcher.call."""
+        return self._dispatcher.call(function, *arguments)
 
-        A call that is lost with its worker or scheduler runs again. When the service ends first, the future
-        raises ClusterLost.
-        """
-        call = Call(function, arguments)
-        self._calls.put(call)
-        self._ended.put(None)
-        return call.future
+    @property
+    def cluster(self) -> ClusterInfo:
+        """The cluster, as it was a few seconds ago."""
+        return self._dispatcher.cluster
+
+    @property
+    def speed(self) -> Speed:
+        """How fast its workers are."""
+        return self._dispatcher.speed
 
     # -- the reconciler's own thread ------------------------------------------------------------------
 
@@ -129,8 +120,7 @@ class Reconciler:
                     log.exception("a step of the reconciler failed; trying again")
                     time.sleep(_TICK_SECONDS)
         self._disconnect()
-        while not self._calls.empty():
-            self._calls.get().future.set_exception(ClusterLost("the service ends"))
+        self._dispatcher.close()
         try:
             for job in list(self._jobs.values()):
                 self._move(job.id, "interrupt")
@@ -139,69 +129,27 @@ class Reconciler:
             log.warning("%s", error)
 
     def _connect(self) -> None:
-        now = time.monotonic()
-        if self._executor is not None and not self._executor.alive:
-            raise ClusterLost("the connection to the Dask scheduler is lost")
-        if self._executor is None and now >= self._retry_connect:
-            self._retry_connect = now + _RECONNECT_SECONDS
-            self._executor = self._new_executor()
-        if self._executor is not None and now >= self._look_at_cluster:
-            self._look_at_cluster = now + _CLUSTER_SECONDS
-            self.cluster = self._executor.info()
-            self.speed = self._executor.speed()
+        if self._dispatcher.connect():
             self._share()
 
     def _disconnect(self) -> None:
-        executor, self._executor, self.cluster = self._executor, None, ClusterInfo()
-        self._look_at_cluster = 0.0
-        for flight in self._flights.clear():
+        for flight in self._dispatcher.disconnect():
             self._land(flight, Outcome())
-        if executor is not None:
-            executor.close()
 
     def _hand_out(self) -> None:
-        """Keep a window of tasks with the cluster: calls, then sweeps by priority, those alike in turn."""
-        executor = self._executor
-        if executor is None:
-            return
-        while not self._calls.empty():
-            call = self._calls.get()
-            key = executor.submit("call", call.function, call.arguments, urgent=True)
-            self._flights.add(Flight(key, call))
-        room = _WINDOW * self.cluster.threads - len(self._flights)
-        waiting = list(self._jobs.values())
-        while room > 0 and waiting:
-            job = min(waiting, key=lambda job: (-job.priority, self._flights.of(job)))
-            task = job.next_task(partial(self._flights.taken, job))
-            if task is None:
-                waiting.remove(job)
-                continue
-            function, arguments = task.call(str(self._store.root), job.id)
-            key = executor.submit(f"sweep_{job.id}", function, arguments, task.avoid)
-            self._flights.add(Flight(key, task, job))
-            room -= 1
+        self._dispatcher.hand_out(self._jobs.values(), str(self._store.root))
 
     def _collect(self) -> None:
         """Wait for something to happen, then account for every task that has ended."""
         busy = any(job.unread for job in self._jobs.values())
-        try:
-            keys = [self._ended.get(timeout=0.0 if busy else _TICK_SECONDS)]
-        except queue.Empty:
-            return
-        while not self._ended.empty():
-            keys.append(self._ended.get())
-        for key in keys:
-            if key is not None and key in self._flights and self._executor is not None:
-                outcome = self._executor.collect(key)
-                self._land(self._flights.remove(key), outcome)
+        for flight, outcome in self._dispatcher.collect(0.0 if busy else _TICK_SECONDS):
+            self._land(flight, outcome)
 
     def _land(self, flight: Flight, outcome: Outcome) -> None:
-        """Something that was handed out has ended, with a result, an error, or lost."""
-        job, work = flight.job, flight.work
-        if isinstance(work, Call):
-            _answer(work, outcome, again=self._calls.put)
-        elif job is not None and self._jobs.get(job.id) is job:
-            self._guarded(job, partial(self._account, job, work, outcome))
+        """A task has ended with a result, an error, or lost; those of jobs let go of are none of ours."""
+        job, task = flight.job, flight.work
+        if isinstance(task, Task) and job is not None and self._jobs.get(job.id) is job:
+            self._guarded(job, partial(self._account, job, task, outcome))
 
     def _share(self) -> None:
         """Tell every sweep how many threads of the cluster it may count on."""
@@ -324,7 +272,7 @@ class Reconciler:
             for id in self._ledger.known(doomed):
                 self._store.spare(id)
                 doomed.remove(id)
-            for id in doomed - self._flights.sweeps():
+            for id in doomed - self._dispatcher.sweeps():
                 self._store.remove_cells(id)
                 self._store.remove_sweep(id)
                 log.info("sweep %s is deleted", id)
@@ -406,15 +354,6 @@ class Reconciler:
             log.info("sweep %s: %s", id, refused)
             return False
         return True
-
-
-def _answer(call: Call, outcome: Outcome, again: Callable[[Call], None]) -> None:
-    if outcome.error is not None:
-        call.future.set_exception(outcome.error)
-    elif outcome.result is None:
-        again(call)
-    else:
-        call.future.set_result(outcome.result)
 
 
 def _summary(failures: Sequence[CellFailure]) -> str:
