@@ -136,7 +136,9 @@ class Stage:
         while True:
             if self._open is not None:
                 standing, blocks = self._open
-                if blocks and standing.cell.id not in self.failed:
+                cell = standing.cell.id
+                # Another sweep may have begun with it in between: what that leaves is looked up afterwards.
+                if blocks and cell not in self.failed and not taken(cell):
                     return blocks[0]
                 self._open = None
                 standing.queued = False
@@ -146,8 +148,8 @@ class Stage:
             standing = self._waiting.popleft()
             if taken(standing.cell.id):
                 self._deferred.append(standing)
-            else:
-                self._open = standing, deque(self._look_up(standing))
+            elif (missing := self._try_to_look_up(standing)) is not None:
+                self._open = standing, deque(missing)
 
     def _take(self, block: Block) -> None:
         assert self._open is not None
@@ -188,13 +190,17 @@ class Stage:
     def _settle(self, standing: _Standing) -> None:
         if standing.out or standing.queued or standing.cell.id in self.failed:
             return
+        if (missing := self._try_to_look_up(standing)) is not None:
+            standing.queued = True
+            (self._waiting if missing else self._unread).append(standing)
+
+    def _try_to_look_up(self, standing: _Standing) -> list[Block] | None:
+        """As _look_up; None where the store does not answer, and the cell has failed."""
         try:
-            missing = self._look_up(standing)
+            return self._look_up(standing)
         except OSError as error:
             self.failed[standing.cell.id] = f"{type(error).__name__}: {error}"
-            return
-        standing.queued = True
-        (self._waiting if missing else self._unread).append(standing)
+            return None
 
     def _look_up(self, standing: _Standing) -> list[Block]:
         """The blocks that the cell still lacks, by what is in the store now."""

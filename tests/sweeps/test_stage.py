@@ -113,6 +113,8 @@ class Sweeps(RuleBasedStateMachine):
         blocks = stage.next_blocks(
             seconds, lambda block: block.seconds, lambda cell: self._taken(stage, cell)
         )
+        out = {block.key for _, _, others in self.flights for block in others}
+        assert not any(block.key in out for block in blocks)
         if blocks:
             self.flights.append((sweep, stage, blocks))
 
@@ -255,6 +257,33 @@ def test_cells_that_another_sweep_simulates_wait(store: Store) -> None:
     assert stage.next_blocks(100.0, lambda _: 0.0, _never) == []
     assert len(list(iter(stage.read, None))) == 3
     assert stage.done
+
+
+def test_a_cell_that_another_sweep_has_begun_with_in_between_waits(store: Store) -> None:
+    stage = Stage(PLANS[0].distinct[:1], store, Counts(4 * QUANTUM))
+    (first,) = stage.next_blocks(0.0, lambda _: 1.0, _never)
+    store.write_block(first, _moments(first))
+    stage.stored(first)
+    assert stage.next_blocks(100.0, lambda _: 1.0, _always) == []
+    rest = [Block(first.cell, start * QUANTUM, QUANTUM) for start in (1, 2, 3)]
+    for block in rest[:2]:
+        store.write_block(block, _moments(block))
+    assert stage.next_blocks(100.0, lambda _: 1.0, _never) == rest[2:]
+
+
+def test_a_cell_that_cannot_be_looked_up_has_failed_and_is_not_forgotten(store: Store) -> None:
+    stage = Stage(PLANS[0].distinct, store, Counts(QUANTUM))
+    broken, *others = PLANS[0].distinct
+    # As a full table of open files, or a network disk that is away, at any moment would.
+    block = Block(broken, 0, QUANTUM)
+    store.write_block(block, _moments(block))
+    store.remove_block(block)
+    (row,) = store.root.glob("blocks/*/c/*")
+    row.rmdir()
+    row.touch()
+    found = _run(stage, lambda block: store.write_block(block, _moments(block)))
+    assert found.keys() == {cell.id for cell in others}
+    assert stage.failed.keys() == {broken.id}
 
 
 def test_precision_hands_out_rounds_until_intervals_are_narrow(store: Store) -> None:
