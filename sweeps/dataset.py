@@ -11,6 +11,7 @@ import json
 import shutil
 import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -146,7 +147,7 @@ class DatasetFiles:
                 _fits((self.path / key).read_bytes(), content, key)
                 for key, content in self._layout.files().items()
             )
-        except (OSError, ValueError):
+        except (OSError, ValueError, TypeError):
             return False
         if fit:
             for left in self.path.rglob(f"*{UNFINISHED}"):
@@ -189,8 +190,11 @@ class DatasetFiles:
             raise DatasetDamaged(str(path), str(error)) from error
 
     def write_attributes(self, attributes: Mapping[str, Any]) -> None:
-        """Replace the root attributes."""
-        write_attributes(self._place, attributes)
+        """Replace the root attributes. Raises DatasetDamaged, OSError."""
+        try:
+            write_attributes(self._place, attributes)
+        except (ValueError, TypeError, LookupError, FileNotFoundError) as error:
+            raise DatasetDamaged(str(self._place / "zarr.json"), str(error)) from error
 
 
 def write_attributes(path: Path, attributes: Mapping[str, Any]) -> None:
@@ -212,19 +216,19 @@ def read_attributes(path: Path) -> dict[str, Any]:
 
 
 def points_along(path: Path, axis: str) -> int | None:
-    """Length of an axis of the dataset below ``path``; None where there is no dataset."""
+    """Length of an axis of the dataset below ``path``; None where there is no dataset, or it is damaged."""
     try:
-        metadata = json.loads((path / axis / "zarr.json").read_bytes())
-    except OSError:
+        return int(json.loads((path / axis / "zarr.json").read_bytes())["shape"][0])
+    except (OSError, ValueError, TypeError, LookupError):
         return None
-    return int(metadata["shape"][0])
 
 
 def remove_dataset(path: Path) -> None:
-    """Remove the dataset below ``path``, in one step for its readers."""
+    """Remove the dataset below ``path``, if there is one, in one step for its readers."""
     old = path.with_name(".replaced.zarr")
     shutil.rmtree(old, ignore_errors=True)
-    path.rename(old)
+    with suppress(FileNotFoundError):
+        path.rename(old)
     shutil.rmtree(old, ignore_errors=True)
 
 

@@ -18,6 +18,7 @@ import errno
 import fcntl
 import logging
 import os
+import re
 import secrets
 import shutil
 import socket
@@ -55,6 +56,8 @@ _RESERVE_BYTES = 4 * 2**20
 _LEAST_BYTES = 2**20
 #: Unfinished files that are older than this belong to a writer that is no more.
 _LEFTOVER_SECONDS = 3600.0
+#: A line of a sweep's note: a cell, a block of numerics version 2, or theory.
+_STOOD_ON = re.compile(r"blocks/v\d+-t\d+/c(/\d+|\.\d[\d.]*)|theory/[0-9a-f]+")
 
 
 class Store:
@@ -189,7 +192,9 @@ class Store:
         """Remove the cells and theory that a sweep stands on and no other does."""
         with self._notes:
             for name in self._noted(sweep) - self._noted_by_others(sweep):
-                remove(self.root / name)
+                # What a damaged note names may be the directory of all cells.
+                if _STOOD_ON.fullmatch(name):
+                    remove(self.root / name)
 
     def _noted(self, sweep: str) -> set[str]:
         try:

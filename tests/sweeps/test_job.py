@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from rqf_engine.moments import COLUMNS, WIDTH, Moments
 from sweeps.blocks import Block, tree_sum
 from sweeps.dataset import points_along
+from sweeps.errors import DatasetDamaged
 from sweeps.job import Job, Task
 from sweeps.overlay import TheoryRequest, TheoryValues
 from sweeps.plan import make_plan
@@ -218,6 +219,25 @@ def test_a_damaged_block_of_a_complete_cell_comes_again(store: Store) -> None:
     again = _job(store, FIXED)
     _run(again, store)
     assert _bits(again, store) == _undisturbed(FIXED)
+
+
+@pytest.mark.parametrize("key", ["zarr.json", "bias/zarr.json", "dimension/zarr.json", "collapse/zarr.json"])
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"shape": []}'])
+def test_a_dataset_with_damaged_metadata_is_laid_out_anew(store: Store, key: str, content: bytes) -> None:
+    _run(_job(store, FIXED), store)
+    (store.dataset_path(FIXED.id) / key).write_bytes(content)
+    again = _job(store, FIXED)
+    _run(again, store)
+    assert _bits(again, store) == _undisturbed(FIXED)
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", None])
+def test_metadata_damaged_under_way_are_damage_to_the_dataset(store: Store, content: bytes | None) -> None:
+    job = _job(store, FIXED)
+    root = store.dataset_path(FIXED.id) / "zarr.json"
+    root.unlink() if content is None else root.write_bytes(content)
+    with pytest.raises(DatasetDamaged):
+        job.publish({}, math.inf)
 
 
 def test_lost_theory_is_solved_again(store: Store) -> None:

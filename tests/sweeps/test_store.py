@@ -328,6 +328,19 @@ def test_removing_cells_spares_those_of_others(
     assert [store.has_block(block) for block in cells[:4]] == [False, False, False, True]
 
 
+@pytest.mark.parametrize(
+    "line", ["blocks/v3-t3/c", "blocks/v3-t3/c/..", "blocks", "theory", ".", "/", "sweeps/two"]
+)
+def test_a_damaged_note_takes_nothing_of_others_along(store: Store, cells: list[Block], line: str) -> None:
+    store.write_block(cells[0], _moments(cells[0]))
+    store.note_cells("one", [cells[1].cell])
+    store.note_cells("two", [cells[0].cell])
+    (store.root / "sweeps" / "one" / "blocks.txt").write_text(line)
+    store.remove_cells("one")
+    assert store.has_block(cells[0])
+    assert (store.root / "sweeps" / "two").exists()
+
+
 def test_removing_a_sweep_leaves_nothing_of_it(
     store: Store, small_plan: Plan, small_spec: SweepSpec, blocks: list[Block]
 ) -> None:
