@@ -92,7 +92,11 @@ class Dispatcher:
             return
         while not self._calls.empty():
             call = self._calls.get()
-            key = self._executor.submit("call", call.function, call.arguments, urgent=True)
+            try:
+                key = self._executor.submit("call", call.function, call.arguments, urgent=True)
+            except Exception:  # the connection is gone
+                self._calls.put(call)
+                raise
             self._flights.add(Flight(key, call))
         room = _WINDOW * self.cluster.threads - len(self._flights)
         waiting = list(jobs)
@@ -103,7 +107,11 @@ class Dispatcher:
                 waiting.remove(job)
                 continue
             function, arguments = task.call(root, job.id)
-            key = self._executor.submit(f"sweep_{job.id}", function, arguments, task.avoid)
+            try:
+                key = self._executor.submit(f"sweep_{job.id}", function, arguments, task.avoid)
+            except Exception:
+                job.lost(task)
+                raise
             self._flights.add(Flight(key, task, job))
             room -= 1
 

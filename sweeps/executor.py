@@ -159,8 +159,10 @@ class Executor:
     def close(self) -> None:
         """Let go of the cluster: what waits does not start, what runs ends unheard; an embedded one ends."""
         self._futures.clear()
-        with contextlib.suppress(OSError, TimeoutError):
+        try:
             self._opened.close()
+        except Exception as error:  # noqa: BLE001  # whatever the transport raises
+            log.info("the cluster did not let go in order: %s", error)
 
 
 class _Prepare(WorkerPlugin):

@@ -74,8 +74,9 @@ class Reconciler:
 
     def halt(self, id: str) -> None:
         """Let go of a sweep that the ledger no longer wants computed. To be called under ``guard``."""
-        self._store.stop(id)
         self._halted.add(id)
+        self._changed = True
+        self._stop_tasks(id)
 
     def progress(self, id: str) -> Progress | None:
         """How far a sweep that is being computed is; None for others."""
@@ -149,7 +150,13 @@ class Reconciler:
         """A task has ended with a result, an error, or lost; those of jobs let go of are none of ours."""
         job, task = flight.job, flight.work
         if isinstance(task, Task) and job is not None and self._jobs.get(job.id) is job:
-            self._guarded(job, partial(self._account, job, task, outcome))
+            try:
+                self._guarded(job, partial(self._account, job, task, outcome))
+            except Exception:
+                # The others must land all the same, and this sweep must not wait for what it was not told.
+                log.exception("sweep %s begins anew", job.id)
+                self._forget(job.id)
+                self._changed = True
 
     def _share(self) -> None:
         """Tell every sweep how many threads of the cluster it may count on."""
@@ -170,7 +177,7 @@ class Reconciler:
             for reason in outcome.result.failures.values():
                 log.warning("a block of sweep %s failed on %s: %s", job.id, outcome.worker, reason)
             if outcome.result.no_space is not None:
-                self._stall(job, outcome.result.no_space)
+                self._stall(job.id, outcome.result.no_space)
                 return
         self._live[job.id] = job.progress()
 
@@ -197,14 +204,19 @@ class Reconciler:
         with self.guard:
             if id in self._halted:
                 return
-            status = self._ledger.get(id)
+            try:
+                status = self._ledger.get(id)
+            except UnknownSweep:  # deleted in this very moment
+                return
             self._store.let_run(id)
         try:
             job = self._new_job(status)
         except Exception as error:
-            log.exception("sweep %s cannot be started", id)
-            self._move(id, "fail", _reason(error))
-            self._let_go(id)
+            if is_full(error):
+                self._stall(id, str(error))
+            else:
+                log.exception("sweep %s cannot be started", id)
+                self._end(id, "fail", _reason(error))
             return
         if status.state == "queued":
             self._move(id, "start")
@@ -253,7 +265,7 @@ class Reconciler:
         if not job.publish(attributes(status), _TURN_SECONDS):
             return
         if failures := job.failures():
-            self._end(job, "fail", _summary(failures))
+            self._end(job.id, "fail", _summary(failures))
         else:
             job.publish(completed(status), _TURN_SECONDS)
             if self._move(job.id, "succeed"):
@@ -266,6 +278,8 @@ class Reconciler:
 
     def _bury(self) -> None:
         """Remove the data of deleted sweeps, once no task can write any more of them."""
+        if not self._store.doomed():
+            return
         with self.guard:
             doomed = self._store.doomed()
             # Where deleting one broke off between its two steps, nobody was told that it is gone.
@@ -306,23 +320,36 @@ class Reconciler:
             self._changed = True
         except Exception as error:
             if is_full(error):
-                self._stall(job, str(error))
+                self._stall(job.id, str(error))
             else:
                 log.exception("sweep %s cannot go on", job.id)
-                self._end(job, "fail", _reason(error))
+                self._end(job.id, "fail", _reason(error))
 
-    def _stall(self, job: Job, reason: str) -> None:
+    def _stall(self, id: str, reason: str) -> None:
         # What was held back lets the ledger note it, which may be on the same disk.
         self._store.release_reserve()
         text = f"disk full: {reason}; make room, and it goes on by itself"
-        log.warning("sweep %s is paused, %s", job.id, text)
-        self._end(job, "stall", text)
+        log.warning("sweep %s is paused, %s", id, text)
+        self._end(id, "stall", text)
 
-    def _end(self, job: Job, event: Event, reason: str) -> None:
-        """Let go of a sweep that cannot go on."""
-        self._store.stop(job.id)
-        self._move(job.id, event, reason)
-        self._let_go(job.id)
+    def _end(self, id: str, event: Event, reason: str) -> None:
+        """Let go of a sweep that cannot go on. Where the ledger does not answer, it begins anew later."""
+        try:
+            # Noted before its tasks are stopped: if it could not be noted, they would be handed out, and
+            # stop, for ever.
+            self._move(id, event, reason)
+            self._stop_tasks(id)
+            self._let_go(id)
+        except LedgerLost:
+            self._forget(id)
+            self._changed = True
+            raise
+
+    def _stop_tasks(self, id: str) -> None:
+        try:
+            self._store.stop(id)
+        except OSError as error:  # no room for a flag either: they end by themselves a little later
+            log.warning("tasks of sweep %s cannot be told to stop: %s", id, error)
 
     def _let_go(self, id: str) -> None:
         """Stop computing a sweep; ledger and dataset tell how far it came, and its state."""
