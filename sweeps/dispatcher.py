@@ -7,6 +7,7 @@ import queue
 import time
 from collections.abc import Callable, Collection
 from concurrent.futures import Future
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -42,6 +43,7 @@ class Dispatcher:
         #: Everything that the cluster has, tasks of jobs let go of included.
         self._flights = Flights()
         self._retry_connect = self._look_again = 0.0
+        self._closed = False
 
     def wake(self) -> None:
         """End the waiting in ``collect``."""
@@ -56,6 +58,8 @@ class Dispatcher:
         call = Call(function, arguments)
         self._calls.put(call)
         self.wake()
+        if self._closed:  # too late for anybody else to look at it
+            self.close()
         return call.future
 
     def connect(self) -> bool:
@@ -82,9 +86,11 @@ class Dispatcher:
         return [flight for flight in lost if not self._answered(flight, Outcome())]
 
     def close(self) -> None:
-        """Tell whoever waits for a call that there will be no answer."""
-        while not self._calls.empty():
-            self._calls.get().future.set_exception(ClusterLost("the service ends"))
+        """Tell whoever waits for a call, or will, that there is no answer."""
+        self._closed = True
+        with suppress(queue.Empty):
+            while True:
+                self._calls.get_nowait().future.set_exception(ClusterLost("the service ends"))
 
     def hand_out(self, jobs: Collection[Job], root: str) -> None:
         """Keep a window of tasks with the cluster: calls, then jobs by priority, those alike in turn."""

@@ -142,7 +142,7 @@ class Reconciler:
 
     def _collect(self) -> None:
         """Wait for something to happen, then account for every task that has ended."""
-        busy = any(job.unread for job in self._jobs.values())
+        busy = any(job.unread or job.done for job in self._jobs.values())
         for flight, outcome in self._dispatcher.collect(0.0 if busy else _TICK_SECONDS):
             self._land(flight, outcome)
 
@@ -269,8 +269,8 @@ class Reconciler:
         else:
             job.publish(completed(status), _TURN_SECONDS)
             if self._move(job.id, "succeed"):
-                self._forget(job.id)
                 log.info("sweep %s has succeeded", job.id)
+            self._forget(job.id)
 
     def _note(self, job: Job) -> None:
         """Keep in the ledger how far a sweep is, and what it has cost since the last time."""
