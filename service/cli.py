@@ -104,7 +104,7 @@ def run(
                 parsed,
                 target,
                 workers or os.cpu_count() or 1,
-                lambda progress: show(Progress.model_validate(progress), "running"),
+                lambda status: show(Progress.model_validate(status.progress), status.error or status.state),
             )
     except KeyboardInterrupt:
         print(f"interrupted: the same command goes on from {target}.partial", file=sys.stderr)

@@ -38,6 +38,7 @@ from sweeps.errors import (
     UnknownSweep,
     show,
 )
+from sweeps.store import is_full
 
 MEDIA_TYPE = "application/problem+json"
 _TYPE = "urn:rqf:problem:"
@@ -166,13 +167,13 @@ def problem_of(exc: Exception) -> Problem:
             part = "database" if isinstance(exc, LedgerLost) else "cluster"
             fields = [FieldProblem(field=part, got="no answer", takes="the same request later")]
             return _refusal(HTTPStatus.SERVICE_UNAVAILABLE, NotReady.slug, NotReady.title, fields)
+        case OSError() if is_full(exc):
+            fields = [FieldProblem(field="disk", got=show(str(exc)), takes="room for what is to be stored")]
+            return _refusal(HTTPStatus.INSUFFICIENT_STORAGE, "disk-full", "The disk is full", fields)
         case PlotError():
             fields = [FieldProblem(field="plot", got="this selection", takes=str(exc))]
             return _refusal(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-request", "Nothing to draw", fields)
-        case InvalidParameter():
-            fields = [FieldProblem(field=exc.field, got=show(exc.got), takes=exc.takes)]
-            return _refusal(HTTPStatus.UNPROCESSABLE_ENTITY, InvalidQuery.slug, InvalidQuery.title, fields)
-        case RequestValidationError():
+        case InvalidParameter() | RequestValidationError():
             return _refusal(
                 HTTPStatus.UNPROCESSABLE_ENTITY, InvalidQuery.slug, InvalidQuery.title, _query_fields(exc)
             )
@@ -195,6 +196,7 @@ def install(app: FastAPI) -> None:
         Conflict,
         ClusterLost,
         LedgerLost,
+        OSError,
         PlotError,
         InvalidParameter,
         RequestValidationError,
@@ -253,7 +255,9 @@ def _spec_fields(exc: SpecError) -> list[FieldProblem]:
     return [FieldProblem(field=p.field or "spec", got=p.got, takes=p.takes) for p in exc.problems]
 
 
-def _query_fields(exc: RequestValidationError) -> list[FieldProblem]:
+def _query_fields(exc: InvalidParameter | RequestValidationError) -> list[FieldProblem]:
+    if isinstance(exc, InvalidParameter):
+        return [FieldProblem(field=exc.field, got=show(exc.got), takes=exc.takes)]
     return [
         FieldProblem(
             field=".".join(str(part) for part in error["loc"][1:]) or str(error["loc"][0]),

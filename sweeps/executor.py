@@ -129,11 +129,10 @@ class Executor:
             dashboard = self._client.dashboard_link
         except (OSError, TimeoutError, ValueError) as error:
             raise ClusterLost(f"the Dask scheduler does not answer: {error}") from error
-        self._speeds = {
-            address: Speed(**worker["metrics"][_SPEED])
-            for address, worker in known["workers"].items()
-            if _SPEED in worker["metrics"]
-        }
+        self._speeds = {}
+        for address, worker in known["workers"].items():
+            with contextlib.suppress(KeyError, TypeError):  # not told yet, or by another version
+                self._speeds[address] = Speed(**worker["metrics"][_SPEED])
         workers = tuple(
             WorkerInfo(
                 str(worker["name"]),

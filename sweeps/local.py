@@ -12,17 +12,17 @@ from sweeps.errors import OutputExists, SweepFailed
 from sweeps.options import LocalOptions
 from sweeps.spec import SweepSpec
 from sweeps.state import ACTIVE, FINAL
-from sweeps.status import Progress
+from sweeps.status import SweepStatus
 from sweeps.tasks import warm_up
 
 _POLL_SECONDS = 0.2
 
 
-def run_local(spec: SweepSpec, out: Path, workers: int, progress: Callable[[Progress], None]) -> Path:
+def run_local(spec: SweepSpec, out: Path, workers: int, show: Callable[[SweepStatus], None]) -> Path:
     """Run a sweep on ``workers`` processes and write its dataset as the Zarr store ``out``.
 
     What is simulated is kept in ``out``.partial until all is done: after an interruption, the same call goes
-    on from there. Raises OutputExists, SpecError, StoreInUse, SweepFailed.
+    on from there. ``show`` is told how far it is. Raises OutputExists, SpecError, StoreInUse, SweepFailed.
     """
     if out.exists():
         raise OutputExists(str(out))
@@ -37,7 +37,7 @@ def run_local(spec: SweepSpec, out: Path, workers: int, progress: Callable[[Prog
         while status.state not in FINAL:
             time.sleep(_POLL_SECONDS)
             status = coordinator.status(spec.id)
-            progress(status.progress)
+            show(status)
         if status.state != "succeeded":
             raise SweepFailed(spec.id, status.error or status.state)
         coordinator.dataset_path(spec.id).rename(out)

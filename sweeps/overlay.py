@@ -22,6 +22,9 @@ from sweeps.plan import Plan
 from sweeps.refine import Column, level_of
 from sweeps.spec import SweepSpec, canonical_json
 
+#: Biases that one request has at most.
+_BIASES_AT_ONCE = 64
+
 
 @dataclass(frozen=True)
 class TheoryRequest:
@@ -72,8 +75,8 @@ def theory_requests(plan: Plan, spec: SweepSpec) -> tuple[TheoryRequest, ...]:
 def placements(plan: Plan, spec: SweepSpec) -> Iterator[Placement]:
     """The requests that the plan's two-token cells need, with the places of their values.
 
-    Each level of refinement has a request of its own: what was solved at one level is not solved again at
-    the next.
+    Each level of refinement has requests of its own: what was solved at one level is not solved again at
+    the next. None takes longer than a few seconds.
     """
     if 2 not in plan.coords["tokens"]:
         return
@@ -85,7 +88,10 @@ def placements(plan: Plan, spec: SweepSpec) -> Iterator[Placement]:
                 level = level_of(spec.bias, plan.coords["bias"][cell.position[-2]])
                 levels.setdefault(level, []).append(cell)
         for level, part in sorted(levels.items()):
-            yield Placement(column, tuple(part), _request(part, with_boundary=level == 0))
+            for first in range(0, len(part), _BIASES_AT_ONCE):
+                some = part[first : first + _BIASES_AT_ONCE]
+                last = some[-1] is part[-1]
+                yield Placement(column, tuple(some), _request(some, with_boundary=level == 0 and last))
 
 
 def _request(cells: Sequence[Cell], with_boundary: bool) -> TheoryRequest:

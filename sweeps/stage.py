@@ -74,6 +74,7 @@ class _Standing:
     blocks_left: int = 0
     realizations: int = 0
     seconds_left: float = 0.0
+    damages: int = 0
 
 
 class Stage:
@@ -243,6 +244,9 @@ class Stage:
             cell, target = standing.cell, standing.target
             moments = total(cell, target, self._store.stored(cell), self._store.read_block)
             if moments is None:
+                standing.damages += 1
+                if standing.damages >= ATTEMPTS:
+                    self.failed[cell.id] = "its blocks are damaged each time that they are read"
                 self._settle(standing)
                 continue
             more = self._counts.next(cell, target, moments)

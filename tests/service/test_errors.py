@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from typing import Any
 
@@ -9,6 +10,7 @@ import httpx
 import pytest
 
 from service.client import Sweep
+from service.errors import problem_of
 from service.settings import Settings
 
 GOOD: dict[str, Any] = {"dimension": 3, "bias": 0.1, "tokens": 2, "times": [1.0], "realizations": 10}
@@ -193,3 +195,9 @@ def test_theory_is_bounded(http: httpx.Client) -> None:
     answer = http.get("/v1/theory", params={"dimension": "2,3,4,5", "bias": "0.1:1:20"})
     assert_problem(answer, 413, "dimension")
     assert_problem(http.get("/v1/theory", params={"dimension": "2,3", "time": "1:9:200"}), 413, "time")
+
+
+def test_a_full_disk_is_told() -> None:
+    problem = problem_of(OSError(errno.ENOSPC, "No space left on device"))
+    assert (problem.status, problem.errors[0].field) == (507, "disk")
+    assert problem_of(OSError(errno.EIO, "Input/output error")).status == 500

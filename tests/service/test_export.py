@@ -45,7 +45,7 @@ def test_it_holds_the_result_and_what_was_asked(
 def test_its_spec_makes_the_same_bits_again(unpacked: Path, tmp_path: Path, sweep: Sweep) -> None:
     spec = load_spec((unpacked / "spec.json").read_text())
     assert spec.id == sweep.id
-    run_local(spec, tmp_path / "again.zarr", workers=1, progress=lambda _: None)
+    run_local(spec, tmp_path / "again.zarr", workers=1, show=lambda _: None)
     with xr.open_zarr(unpacked / "result.zarr") as first, xr.open_zarr(tmp_path / "again.zarr") as again:
         assert set(first.variables) == set(again.variables)
         for name in first.variables:

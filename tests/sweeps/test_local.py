@@ -18,7 +18,7 @@ from sweeps.errors import OutputExists
 from sweeps.local import run_local
 from sweeps.plan import make_plan
 from sweeps.spec import parse_spec
-from sweeps.status import Progress
+from sweeps.status import SweepStatus
 from sweeps.store import Store
 from sweeps.tasks import simulate
 
@@ -57,11 +57,13 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(
     assert killed.wait() == -signal.SIGKILL
     assert not out.exists()
 
-    told: list[Progress] = []
+    told: list[SweepStatus] = []
     assert run_local(spec, out, 1, told.append) == out
     assert not work.exists()
-    assert told[-1].fraction == 1.0
-    assert [p.fraction for p in told] == sorted(p.fraction for p in told)
+    fractions = [status.progress.fraction for status in told]
+    assert fractions[-1] == 1.0
+    assert fractions == sorted(fractions)
+    assert told[-1].state == "succeeded"
     with xr.open_zarr(out) as dataset:
         assert dataset.attrs["sweep_id"] == spec.id
         assert dataset.attrs["state"] == "succeeded"
@@ -86,7 +88,7 @@ def _assert_is_what_the_blocks_say(dataset: xr.Dataset, root: Path) -> None:
 def test_an_output_that_is_there_is_not_touched(tmp_path: Path) -> None:
     out = tmp_path / "out.zarr"
     out.write_text("precious")
-    told: list[Progress] = []
+    told: list[SweepStatus] = []
     with pytest.raises(OutputExists, match=str(out)):
         run_local(parse_spec(SPEC), out, 1, told.append)
     assert told == []

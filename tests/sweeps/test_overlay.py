@@ -28,6 +28,16 @@ def test_one_request_for_each_dimension(small_plan: Plan, small_spec: SweepSpec)
         assert request.times == small_plan.times
 
 
+def test_a_long_axis_is_cut_into_requests_of_a_few_seconds() -> None:
+    axis = {"start": 0.01, "stop": 1, "num": 150, "spacing": "log"}
+    found = _placements({"dimension": 3, "bias": axis, "tokens": 2, "times": 1})
+    assert [len(placement.cells) for placement in found] == [64, 64, 22]
+    assert [placement.request.with_boundary for placement in found] == [False, False, True]
+    biases = [bias for placement in found for bias in placement.request.biases]
+    assert biases == sorted(set(biases))
+    assert len(biases) == 150
+
+
 def test_no_request_without_two_tokens() -> None:
     data = {"dimension": 3, "bias": 0.1, "tokens": [3, 4], "times": 1}
     assert _placements(data) == []

@@ -303,3 +303,18 @@ def test_precision_hands_out_rounds_until_intervals_are_narrow(store: Store) -> 
     repeated = _run(again, lambda block: pytest.fail(f"{block.key} is stored"))
     assert again.blocks_done == before
     assert [m.values.tobytes() for m in repeated.values()] == [m.values.tobytes() for m in totals.values()]
+
+
+def test_a_cell_whose_blocks_never_hold_fails(store: Store) -> None:
+    stage = Stage(PLANS[0].distinct[:1], store, Counts(QUANTUM))
+    simulated = 0
+    while not stage.done:
+        for block in _out(stage):
+            store.write_block(block, _moments(block))
+            stage.stored(block)
+            simulated += 1
+            (chunk,) = (store.root / "blocks").glob("*/c/*/*")
+            chunk.write_bytes(b"a disk that does not keep what it is given")
+        assert stage.read() is None
+    assert simulated == ATTEMPTS
+    assert "damaged" in stage.failed[PLANS[0].cells[0].id]
