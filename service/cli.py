@@ -323,7 +323,7 @@ def _explain(exc: Exception) -> int | None:
     match exc:
         case Refused():
             complain(exc.problem.title, exc.problem.errors)
-            return FAILED if isinstance(exc, ServiceFailed) else USAGE
+            return UNREACHABLE if isinstance(exc, ServiceFailed) else USAGE
         case SpecError():
             complain("the spec is not valid", [FieldProblem.model_validate(p) for p in exc.problems])
         case ValidationError():

@@ -17,7 +17,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from http import HTTPStatus
-from typing import ClassVar
+from typing import ClassVar, cast, get_args
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -30,6 +30,7 @@ from service.models import FieldProblem, Problem
 from sweeps.errors import (
     ClusterLost,
     Conflict,
+    DatasetDamaged,
     LedgerLost,
     OtherNumerics,
     PlotError,
@@ -38,6 +39,7 @@ from sweeps.errors import (
     UnknownSweep,
     show,
 )
+from sweeps.state import STATES, Event, transition
 from sweeps.store import is_full
 
 MEDIA_TYPE = "application/problem+json"
@@ -163,10 +165,8 @@ def problem_of(exc: Exception) -> Problem:
             return _refusal(HTTPStatus.NOT_FOUND, "not-found", "No such sweep", fields)
         case Conflict():
             return _conflict(exc)
-        case LedgerLost() | ClusterLost():
-            part = "database" if isinstance(exc, LedgerLost) else "cluster"
-            fields = [FieldProblem(field=part, got="no answer", takes="the same request later")]
-            return _refusal(HTTPStatus.SERVICE_UNAVAILABLE, NotReady.slug, NotReady.title, fields)
+        case LedgerLost() | ClusterLost() | DatasetDamaged():
+            return _unavailable(exc)
         case OSError() if is_full(exc):
             fields = [FieldProblem(field="disk", got=show(str(exc)), takes="room for what is to be stored")]
             return _refusal(HTTPStatus.INSUFFICIENT_STORAGE, "disk-full", "The disk is full", fields)
@@ -195,6 +195,7 @@ def install(app: FastAPI) -> None:
         UnknownSweep,
         Conflict,
         ClusterLost,
+        DatasetDamaged,
         LedgerLost,
         OSError,
         PlotError,
@@ -247,8 +248,23 @@ def _conflict(exc: Conflict) -> Problem:
         takes = f"one of version {NUMERICS_VERSION} to {exc.action}: submit its spec again"
         field = FieldProblem(field="numerics", got="a sweep of another numerics version", takes=takes)
         return _refusal(HTTPStatus.CONFLICT, "conflict", "The sweep's numerics version forbids it", [field])
-    field = FieldProblem(field="state", got=exc.state, takes=f"a state that allows {exc.action}")
+    field = FieldProblem(field="state", got=exc.state, takes=_states_for(exc.action))
     return _refusal(HTTPStatus.CONFLICT, "conflict", "The sweep's state forbids it", [field])
+
+
+def _unavailable(exc: LedgerLost | ClusterLost | DatasetDamaged) -> Problem:
+    if isinstance(exc, DatasetDamaged):
+        field = FieldProblem(field="result", got=str(exc), takes="rqf verify: it is computed again")
+        return _refusal(HTTPStatus.SERVICE_UNAVAILABLE, "damaged", "The result is damaged", [field])
+    part = "database" if isinstance(exc, LedgerLost) else "cluster"
+    field = FieldProblem(field=part, got="no answer", takes="the same request later")
+    return _refusal(HTTPStatus.SERVICE_UNAVAILABLE, NotReady.slug, NotReady.title, [field])
+
+
+def _states_for(action: str) -> str:
+    if action not in get_args(Event):
+        return "succeeded"
+    return " or ".join(state for state in STATES if transition(state, cast(Event, action)))
 
 
 def _spec_fields(exc: SpecError) -> list[FieldProblem]:

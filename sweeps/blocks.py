@@ -18,6 +18,9 @@ from operator import add
 from rqf_engine.moments import Moments
 from sweeps.cells import Cell
 
+#: A block takes about this long at most, unless it is a single quantum: what shall stop does so soon.
+BLOCK_SECONDS = 0.25
+
 #: (start, size) of a block, in realisations.
 Node = tuple[int, int]
 

@@ -7,15 +7,25 @@ from __future__ import annotations
 
 import secrets
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import xarray as xr
 
 from sweeps.attributes import attributes
-from sweeps.errors import ClusterLost, Conflict, OtherNumerics, SpecError, SweepsError, UnknownSweep
+from sweeps.errors import (
+    ClusterLost,
+    Conflict,
+    DatasetDamaged,
+    OtherNumerics,
+    SpecError,
+    SweepsError,
+    UnknownSweep,
+)
 from sweeps.export import archive
 from sweeps.garbage import Garbage
 from sweeps.ledger import Ledger
@@ -29,6 +39,14 @@ from sweeps.state import ACTIVE, Event
 from sweeps.status import ClusterInfo, Progress, SweepStatus
 from sweeps.store import Store
 from sweeps.verify import Report, verify
+
+_Read = TypeVar("_Read")
+_NO_WORKERS = (
+    "no connection to a scheduler with workers yet (at the very first start they compile their kernels, "
+    "for a minute or more)"
+)
+#: What is waited for between attempts at reading a dataset; None after the last.
+_SECONDS_TO_REPLACE = (0.1, 0.3, 1.0, None)
 
 
 class Coordinator:
@@ -154,6 +172,23 @@ class Coordinator:
         self._ledger.get(id)
         return self._store.open_dataset(id)
 
+    def read_dataset(self, id: str, read: Callable[[xr.Dataset], _Read]) -> _Read:
+        """What ``read`` makes of a sweep's dataset, also where that of a new level replaces it this moment.
+
+        Raises UnknownSweep, DatasetDamaged, and what ``read`` raises of SweepsError.
+        """
+        for patience in _SECONDS_TO_REPLACE:
+            try:
+                with self.open_dataset(id) as dataset:
+                    return read(dataset)
+            except SweepsError:
+                raise
+            except (ValueError, RuntimeError, OSError) as error:
+                if patience is None:
+                    raise DatasetDamaged(str(self._store.dataset_path(id)), str(error)) from error
+                time.sleep(patience)
+        raise AssertionError("the last attempt returns or raises")
+
     def export(self, id: str) -> Iterator[bytes]:
         """The archive of a sweep that has succeeded, piece by piece. Raises UnknownSweep, Conflict."""
         status = self._ledger.get(id)
@@ -164,6 +199,7 @@ class Coordinator:
     def collect_garbage(self, dry_run: bool = False) -> Garbage:
         """Remove what no sweep stands on, or only say how much that is. Raises OSError."""
         with self._reconciler.guard:
+            self._store.check_notes(self._ledger.known)
             return self._store.unused() if dry_run else self._store.collect_garbage()
 
     def verify(self, id: str, sample: int = 20, seed: int | None = None) -> Report:
@@ -179,7 +215,11 @@ class Coordinator:
         if not self.cluster().workers:
             raise ClusterLost("there is no worker to verify it")
         drawn = secrets.randbits(32) if seed is None else seed
-        report = verify(self._reconciler.call, self._store.root, status.spec, sample, drawn)
+        try:
+            report = verify(self._reconciler.call, self._store.root, status.spec, sample, drawn)
+        except OSError:
+            self._ledger.get(id)  # deleted meanwhile?
+            raise
         if report.sound:
             return report
         with self._reconciler.guard, suppress(Conflict):  # repaired already by somebody else
@@ -196,7 +236,7 @@ class Coordinator:
         return {
             "store": _problem(self._store.check),
             "database": _problem(self._ledger.check),
-            "scheduler": None if self.cluster().workers else "no connection to a scheduler with workers yet",
+            "scheduler": None if self.cluster().workers else _NO_WORKERS,
         }
 
     def _plan(self, spec: SweepSpec) -> Plan:
@@ -225,6 +265,8 @@ class Coordinator:
 
     def _with_live(self, status: SweepStatus) -> SweepStatus:
         progress = self._reconciler.progress(status.id)
+        if status.state not in (*ACTIVE, "succeeded"):
+            return replace(status, progress=replace(status.progress, eta_seconds=None))
         if progress is None or status.state not in ACTIVE:
             return status
         return replace(status, progress=progress)

@@ -85,10 +85,10 @@ class OtherNumerics(Conflict):
 
 
 class DatasetDamaged(SweepsError):
-    """The chunk at ``path`` of a result dataset cannot be read, as its checksum says for example."""
+    """What ``path`` holds of a sweep cannot be read, as a checksum says for example."""
 
     def __init__(self, path: str, reason: str) -> None:
-        super().__init__(f"the chunk {path} of a result dataset is damaged: {reason}")
+        super().__init__(f"{path} is damaged: {reason}")
         self.path = path
 
 

@@ -8,6 +8,7 @@ job goes through the same stages again, and finds them in the store.
 from __future__ import annotations
 
 import math
+import shutil
 import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Mapping
@@ -83,6 +84,8 @@ class Job:
         # After an interruption the dataset may show a later level: until that is reached again it stays.
         if (points_along(path, "bias") or 0) > len(plan.coords["bias"]):
             path = path.with_name(_REHEARSAL)
+        else:
+            shutil.rmtree(path.with_name(_REHEARSAL), ignore_errors=True)
         self._publisher = Publisher(path, plan, self._spec)
         known = {request: values for request in requests if (values := self._store.read_theory(request))}
         self._theory = deque(request for request in requests if request not in known)

@@ -25,7 +25,7 @@ from rqf_engine.model import Initial, Model
 from rqf_engine.moments import WIDTH
 from rqf_engine.schedule import check_step
 from rqf_engine.steps import check_frame_step
-from sweeps.blocks import count_blocks
+from sweeps.blocks import BLOCK_SECONDS, count_blocks
 from sweeps.cells import Cell, quantum
 from sweeps.errors import Problem, SpecError, TooLarge, show
 from sweeps.refine import Refined, expected_count, expected_refinement
@@ -36,8 +36,6 @@ from sweeps.speed import Speed
 _RESULT_WIDTH = WIDTH + 20
 #: What tells one cell of a sweep from another, as it is hashed: a model's parameters and the step.
 _CONTENT = struct.Struct("<2qd?4d")
-#: Blocks are about so large.
-_BLOCK_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -120,7 +118,7 @@ def estimate_plan(plan: Plan, spec: SweepSpec) -> PlanEstimate:
     """What a sweep takes in all, by what its spec lets expect of realisations and of refinement."""
     realizations = expected_realizations(spec)
     more = 1.0 + _expected_share(plan, spec)
-    blocks = sum(count_blocks(cell, realizations, _BLOCK_SECONDS) for cell in plan.distinct)
+    blocks = sum(count_blocks(cell, realizations, BLOCK_SECONDS) for cell in plan.distinct)
     rows = blocks * WIDTH + len(plan.cells) * _RESULT_WIDTH
     seconds = realizations * math.fsum(cell.seconds_each for cell in plan.distinct)
     return PlanEstimate(

@@ -6,6 +6,7 @@ Only Figure objects are used, no pyplot: nothing global is touched, so any threa
 from __future__ import annotations
 
 import io
+import json
 import math
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -187,6 +188,9 @@ def _edges(axis: xr.DataArray) -> FloatArray:
 def _draw_regions(panel: Axes, part: xr.Dataset, plane: _Plane) -> None:
     """Colour: Φ, fading to grey as tokens are not clustered; hatched where most realisations are not."""
     order = (plane.vertical, plane.horizontal)
+    if "bias" in order and json.loads(part.attrs.get("spec", "{}")).get("refine"):
+        # Points that refinement added for other dimensions or tokens are none of this panel's.
+        part = part.dropna("bias", how="all", subset=["collapse"]) if part.collapse.notnull().any() else part
     phi = part.collapse.transpose(*order).values
     loose = part.p_unclustered.transpose(*order).values[..., None]
     colours = (1 - loose) * _COLOURS(np.clip(phi, 0, 1))[..., :3] + loose * np.array(_GREY)

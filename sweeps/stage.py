@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from rqf_engine.moments import Moments
-from sweeps.blocks import Block, missing_blocks, total, used_blocks
+from sweeps.blocks import BLOCK_SECONDS, Block, missing_blocks, total, used_blocks
 from sweeps.cells import Cell
 from sweeps.forecast import kind_of
 from sweeps.refine import expected_count, first_count, next_count
@@ -22,8 +22,6 @@ from sweeps.store import Store
 #: Whether another sweep has blocks of a cell, named by its id, handed out.
 Taken = Callable[[str], bool]
 
-#: A block is at most about this long, so that a sweep stops soon where it is told to.
-BLOCK_SECONDS = 0.25
 #: Attempts at a block before its cell has failed.
 ATTEMPTS = 3
 

@@ -24,7 +24,7 @@ import shutil
 import socket
 import tempfile
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import IO
 
@@ -38,7 +38,7 @@ from rqf_engine.moments import WIDTH, Moments
 from sweeps import chunk
 from sweeps.blocks import Block, Node, node_of, number_of
 from sweeps.cells import Cell
-from sweeps.errors import StoreInUse
+from sweeps.errors import DatasetDamaged, StoreInUse
 from sweeps.files import replace
 from sweeps.garbage import Garbage, find_garbage, remove, weigh
 from sweeps.overlay import TheoryRequest, TheoryValues
@@ -185,7 +185,7 @@ class Store:
         lines = {str(path.relative_to(self.root)) for path in paths}
         with self._notes:
             # A sweep that is gone through again has at first forgotten what its later levels stand on.
-            lines |= self._noted(sweep)
+            lines |= {line for line in self._noted(sweep) if _STOOD_ON.fullmatch(line)}
             replace(self.root / "sweeps" / sweep / "blocks.txt", "\n".join(sorted(lines)).encode())
 
     def remove_cells(self, sweep: str) -> None:
@@ -198,9 +198,17 @@ class Store:
 
     def _noted(self, sweep: str) -> set[str]:
         try:
-            return set((self.root / "sweeps" / sweep / "blocks.txt").read_text().split())
+            return set((self.root / "sweeps" / sweep / "blocks.txt").read_text(errors="replace").split())
         except FileNotFoundError:
             return set()
+
+    def check_notes(self, known: Callable[[Collection[str]], set[str]]) -> None:
+        """Raise DatasetDamaged where the note of a ``known`` sweep does not tell what it stands on."""
+        for sweep in known([path.name for path in (self.root / "sweeps").iterdir()]):
+            lines = self._noted(sweep)
+            if not lines or not all(map(_STOOD_ON.fullmatch, lines)):
+                note = self.root / "sweeps" / sweep / "blocks.txt"
+                raise DatasetDamaged(str(note), "it does not name what the sweep stands on")
 
     def _noted_by_others(self, sweep: str = "") -> set[str]:
         others = (path.name for path in (self.root / "sweeps").iterdir() if path.name != sweep)

@@ -10,7 +10,7 @@ import json
 import math
 import random
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,6 @@ from typing import Any
 
 from rqf_engine.moments import Moments
 from sweeps.blocks import Block
-from sweeps.cells import Cell
 from sweeps.job import Job
 from sweeps.overlay import TheoryRequest, TheoryValues
 from sweeps.spec import parse_spec
@@ -140,9 +139,6 @@ class _Witness(Store):
 
     def dataset_path(self, sweep: str) -> Path:  # noqa: ARG002  # there is but one
         return self.dataset
-
-    def note_cells(self, sweep: str, cells: Iterable[Cell], requests: Iterable[TheoryRequest] = ()) -> None:
-        pass
 
     def read_block(self, block: Block) -> Moments | None:
         present = self.has_block(block)

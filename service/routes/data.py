@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+import xarray as xr
 from fastapi import APIRouter, Query, Response
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field
@@ -71,10 +72,13 @@ async def data(
 
 
 def _answer(id: str, query: DataQuery, coordinator: Coordinator, settings: Settings) -> Response:
-    with coordinator.open_dataset(id) as dataset:
-        selector = query.selector(query.var)
+    selector = query.selector(query.var)
+
+    def write(dataset: xr.Dataset) -> Response:
         if query.format == "csv":
             part = select(dataset, selector, keep_dimensions=True)
             return Response(to_csv(part, settings.max_response_mb), media_type="text/csv")
         part = select(dataset, selector)
         return Response(to_json(part, settings.max_response_mb), media_type="application/json")
+
+    return coordinator.read_dataset(id, write)

@@ -53,7 +53,7 @@ async def plot(
 
 
 def _draw(id: str, query: PlotQuery, coordinator: Coordinator) -> bytes:
-    with coordinator.open_dataset(id) as dataset:
-        part = select(dataset, query.selector([]), keep_dimensions=True)
-        figure = _DRAWN[query.kind](part)
-    return plots.save(figure, query.format)
+    part = coordinator.read_dataset(
+        id, lambda dataset: select(dataset, query.selector([]), keep_dimensions=True).load()
+    )
+    return plots.save(_DRAWN[query.kind](part), query.format)

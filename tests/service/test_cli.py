@@ -60,7 +60,7 @@ def test_submit_wait_show_and_remove(rqf: Rqf, tmp_path: Path, small_spec: dict[
     assert id in rqf("ls", "--label", "suite:service", "--state", "succeeded")
     assert id in [info["id"] for info in json.loads(rqf("ls", "--json"))]
     rqf("cancel", id, code=2)
-    assert "a state that allows cancel" in rqf.err
+    assert "takes queued or running or paused" in rqf.err
     rqf("rm", id)
     rqf("show", id, code=2)
 

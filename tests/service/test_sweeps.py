@@ -73,16 +73,19 @@ def test_list_by_state(client: Client, sweep: Sweep) -> None:
     assert sweep.id not in [info.id for info in client.sweeps(state="failed")]
 
 
-@pytest.mark.parametrize("action", ["cancel", "pause", "resume"])
-def test_a_finished_sweep_takes_no_action(http: httpx.Client, sweep: Sweep, action: str) -> None:
+@pytest.mark.parametrize(
+    ("action", "takes"),
+    [
+        ("cancel", "queued or running or paused"),
+        ("pause", "queued or running"),
+        ("resume", "paused or failed"),
+    ],
+)
+def test_a_finished_sweep_takes_no_action(http: httpx.Client, sweep: Sweep, action: str, takes: str) -> None:
     answer = http.post(f"/v1/sweeps/{sweep.id}/{action}")
     assert answer.status_code == 409
     assert answer.headers["content-type"] == "application/problem+json"
-    assert answer.json()["errors"][0] == {
-        "field": "state",
-        "got": "succeeded",
-        "takes": f"a state that allows {action}",
-    }
+    assert answer.json()["errors"][0] == {"field": "state", "got": "succeeded", "takes": takes}
 
 
 def test_delete_removes_it(http: httpx.Client, client: Client, small_spec: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ import httpx
 import pytest
 import xarray as xr
 
-from service.client import Client, Conflict, NotFound, Sweep
+from service.client import Client, Conflict, NotFound, ServiceFailed, Sweep
 from service.settings import Settings
 from tests.service.test_cli import Rqf, rqf
 
@@ -54,16 +54,34 @@ def test_a_damaged_block_is_told_and_made_good(rqf: Rqf, mine: Sweep, settings: 
         xr.testing.assert_equal(dataset.load(), before)
 
 
-def test_a_damaged_result_is_told_and_made_good(mine: Sweep, settings: Settings) -> None:
+def test_a_damaged_result_is_told_and_made_good(mine: Sweep, http: httpx.Client, settings: Settings) -> None:
     chunk = (
         Path(settings.data) / "sweeps" / mine.id / "result.zarr" / "collapse" / "c" / "0" / "0" / "0" / "0"
     )
     content = chunk.read_bytes()
     chunk.write_bytes(content[: len(content) // 2])
+    answer = http.get(f"/v1/sweeps/{mine.id}/data?var=collapse")
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (503, "result")
     report = mine.verify(sample=0)
     assert (report.result, report.repaired) == (["collapse/c/0/0/0/0"], True)
     mine.wait(timeout=120)
     assert chunk.read_bytes() == content
+    assert mine.verify(sample=0).sound
+
+
+def test_a_lost_note_keeps_garbage_from_being_collected_until_it_is_verified(
+    mine: Sweep, client: Client, settings: Settings
+) -> None:
+    note = Path(settings.data) / "sweeps" / mine.id / "blocks.txt"
+    content = note.read_bytes()
+    for damaged in (b"\xff\xfe garbage", b""):
+        note.write_bytes(damaged)
+        with pytest.raises(ServiceFailed, match=r"blocks\.txt"):
+            client.collect_garbage()
+        mine.verify(sample=0)
+        assert set(content.split()) <= set(note.read_bytes().split())
+        note.write_bytes(content)
+    client.collect_garbage()
     assert mine.verify(sample=0).sound
 
 
@@ -72,7 +90,7 @@ def test_only_what_has_succeeded_is_verified(
 ) -> None:
     sweep = client.submit(small_spec | {"seed": 71, "realizations": 10**6})
     sweep.cancel()
-    with pytest.raises(Conflict, match="allows verify"):
+    with pytest.raises(Conflict, match="takes succeeded"):
         sweep.verify()
     sweep.delete()
     with pytest.raises(NotFound):

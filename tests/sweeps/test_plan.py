@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from rqf_engine.model import Model
 from rqf_engine.steps import frame_step
-from sweeps.blocks import Block, count_blocks, missing_blocks
+from sweeps.blocks import BLOCK_SECONDS, Block, count_blocks, missing_blocks
 from sweeps.cells import quantum
 from sweeps.errors import SpecError, TooLarge
 from sweeps.plan import Limits, Plan, PlanEstimate, estimate_plan, make_plan
@@ -133,7 +133,7 @@ def test_the_estimate_counts_what_the_plan_has(example: dict[str, Any]) -> None:
     plan = make_plan(parse_spec(example))
     estimate = estimate_plan(plan, parse_spec(example))
     assert estimate.cells == 4 * 25 * 2 == len(plan.cells)
-    blocks = [block for cell in plan.cells for block in missing_blocks(cell, 2000, set(), 1.0)]
+    blocks = [block for cell in plan.cells for block in missing_blocks(cell, 2000, set(), BLOCK_SECONDS)]
     assert estimate.blocks == len(blocks)
     assert estimate.cpu_seconds == pytest.approx(math.fsum(block.seconds for block in blocks))
     assert estimate.bytes > estimate.blocks * 24 * 8
