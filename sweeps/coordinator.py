@@ -45,8 +45,8 @@ _NO_WORKERS = (
     "no connection to a scheduler with workers yet (at the very first start they compile their kernels, "
     "for a minute or more)"
 )
-#: What is waited for between attempts at reading a dataset; None after the last.
-_SECONDS_TO_REPLACE = (0.1, 0.3, 1.0, None)
+#: What is waited for between attempts at reading a dataset.
+_SECONDS_TO_REPLACE = (0.1, 0.3, 1.0)
 
 
 class Coordinator:
@@ -177,17 +177,20 @@ class Coordinator:
 
         Raises UnknownSweep, DatasetDamaged, and what ``read`` raises of SweepsError.
         """
-        for patience in _SECONDS_TO_REPLACE:
-            try:
-                with self.open_dataset(id) as dataset:
-                    return read(dataset)
-            except SweepsError:
-                raise
-            except (ValueError, RuntimeError, OSError) as error:
-                if patience is None:
-                    raise DatasetDamaged(str(self._store.dataset_path(id)), str(error)) from error
-                time.sleep(patience)
-        raise AssertionError("the last attempt returns or raises")
+        for seconds in _SECONDS_TO_REPLACE:
+            with suppress(DatasetDamaged):
+                return self._read_dataset(id, read)
+            time.sleep(seconds)
+        return self._read_dataset(id, read)
+
+    def _read_dataset(self, id: str, read: Callable[[xr.Dataset], _Read]) -> _Read:
+        try:
+            with self.open_dataset(id) as dataset:
+                return read(dataset)
+        except SweepsError:
+            raise
+        except (ValueError, RuntimeError, OSError) as error:
+            raise DatasetDamaged(str(self._store.dataset_path(id)), str(error)) from error
 
     def export(self, id: str) -> Iterator[bytes]:
         """The archive of a sweep that has succeeded, piece by piece. Raises UnknownSweep, Conflict."""

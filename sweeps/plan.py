@@ -116,7 +116,7 @@ def make_plan(
 
 def estimate_plan(plan: Plan, spec: SweepSpec) -> PlanEstimate:
     """What a sweep takes in all, by what its spec lets expect of realisations and of refinement."""
-    realizations = expected_realizations(spec)
+    realizations = expected_count(spec.realizations)
     more = 1.0 + _expected_share(plan, spec)
     blocks = sum(count_blocks(cell, realizations, BLOCK_SECONDS) for cell in plan.distinct)
     rows = blocks * WIDTH + len(plan.cells) * _RESULT_WIDTH
@@ -127,12 +127,6 @@ def estimate_plan(plan: Plan, spec: SweepSpec) -> PlanEstimate:
         round(rows * more) * len(plan.times) * 8,
         seconds * more,
     )
-
-
-def expected_realizations(spec: SweepSpec) -> int:
-    """How many realisations a cell gets, or is expected to get where that depends on what is found."""
-    wanted = spec.realizations
-    return wanted if isinstance(wanted, int) else expected_count(wanted)
 
 
 def _expected_share(plan: Plan, spec: SweepSpec) -> float:

@@ -70,9 +70,14 @@ def next_count(
     return min(_whole_quanta(target, quantum), precision.max)
 
 
-def expected_count(precision: Precision) -> int:
-    """Realisations of a cell where p_one or p_two is ½ at some record time, as in most: for estimates."""
-    return min(max(math.ceil(_most_needed(precision)), precision.min), precision.max)
+def expected_count(wanted: int | Precision) -> int:
+    """Realisations that a cell will have, for estimates.
+
+    With a precision those of a cell where p_one or p_two is ½ at some record time, as in most.
+    """
+    if isinstance(wanted, int):
+        return wanted
+    return min(max(math.ceil(_most_needed(wanted)), wanted.min), wanted.max)
 
 
 def _most_needed(precision: Precision) -> float:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from rqf_engine.moments import Moments
 from sweeps.blocks import BLOCK_SECONDS, Block, missing_blocks, total, used_blocks
@@ -52,10 +53,10 @@ class Counts:
         counts = (moments.column(name) for name in ("count", "one", "two"))
         return next_count(self.wanted, cell.quantum, realizations, *counts)
 
-    @property
+    @cached_property
     def expected(self) -> int:
         """How many in the end, for estimates."""
-        return self.wanted if isinstance(self.wanted, int) else expected_count(self.wanted)
+        return expected_count(self.wanted)
 
 
 @dataclass(slots=True)
@@ -88,7 +89,7 @@ class Stage:
         self._deferred: list[_Standing] = []
         self._open: tuple[_Standing, deque[Block]] | None = None
         self._unread: deque[_Standing] = deque()
-        self._out: set[str] = set()
+        self._out = 0
         self._trouble: dict[str, Failure] = {}
         self.failed: dict[str, str] = {}
         self.blocks_done = self.blocks_left = self.realizations = self.cells_done = 0
@@ -114,7 +115,7 @@ class Stage:
             each = cost(block)
             if blocks and (alone or spent + each / 2 > seconds):
                 break
-            self._take(block)
+            self._take()
             blocks.append(block)
             spent += each
             if alone:
@@ -150,12 +151,13 @@ class Stage:
             elif (missing := self._try_to_look_up(standing)) is not None:
                 self._open = standing, deque(missing)
 
-    def _take(self, block: Block) -> None:
+    def _take(self) -> None:
+        """Hand out the block that ``_peek`` found."""
         assert self._open is not None
         standing, blocks = self._open
         blocks.popleft()
         standing.out += 1
-        self._out.add(block.key)
+        self._out += 1
 
     # -- what became of it ----------------------------------------------------------------------------
 
@@ -172,7 +174,7 @@ class Stage:
         for block in blocks:
             standing = self._standings[block.cell.id]
             standing.out -= 1
-            self._out.discard(block.key)
+            self._out -= 1
             self._settle(standing)
 
     def fail(self, block: Block, reason: str, worker: str | None) -> None:

@@ -88,9 +88,9 @@ def test_only_what_has_succeeded_is_exported(
     answer = http.get(f"/v1/sweeps/{sweep.id}/export")
     assert answer.status_code == 409
     assert answer.json()["errors"][0] == {
-        "field": "state", "got": "cancelled", "takes": "a state that allows export",
+        "field": "state", "got": "cancelled", "takes": "succeeded",
     }  # fmt: skip
-    with pytest.raises(Conflict, match="allows export"):
+    with pytest.raises(Conflict, match="takes succeeded"):
         sweep.export(tmp_path / "no.zip")
     with pytest.raises(NotFound):
         client.sweep("0" * 12).export(tmp_path / "no.zip")

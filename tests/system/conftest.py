@@ -16,6 +16,15 @@ from sweeps.spec import parse_spec
 
 StartService = Callable[..., ServiceProcess]
 
+#: Some five cpu-seconds.
+SHORT: dict[str, Any] = {
+    "dimension": [3, 40],
+    "bias": [0.0, 0.1],
+    "tokens": 6,
+    "times": [0.5, 2.0, 4.0],
+    "realizations": 90_000,
+}
+
 
 @pytest.fixture
 def start_service(tmp_path: Path) -> Iterator[StartService]:

@@ -7,12 +7,11 @@ import subprocess
 import time
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from service.client import Sweep
-from tests.system.conftest import StartService, run_undisturbed, same_bits
+from tests.system.conftest import SHORT, StartService, run_undisturbed, same_bits
 
 #: Shifts what a process takes for the time of day by the seconds that a file says. A monotonic clock, as on
 #: a real machine, knows nothing of it.
@@ -57,15 +56,7 @@ time_t time(time_t *where) {
     return precise.tv_sec;
 }
 """
-#: Some five cpu-seconds.
-_SPEC: dict[str, Any] = {
-    "dimension": [3, 40],
-    "bias": [0.0, 0.1],
-    "tokens": 6,
-    "times": [0.5, 2.0, 4.0],
-    "realizations": 90_000,
-    "seed": 30,
-}
+_SPEC = SHORT | {"seed": 30}
 #: Hours by which the clock is wrong, one after the other.
 _SHIFTS = (48, -48, 1, 0)
 

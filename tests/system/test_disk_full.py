@@ -6,24 +6,15 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from service.client import Sweep
 from service.models import SweepInfo
-from tests.system.conftest import StartService, run_undisturbed, same_bits
+from tests.system.conftest import SHORT, StartService, run_undisturbed, same_bits
 
 _DISK_MB = 64
-#: Some five cpu-seconds.
-_SPEC: dict[str, Any] = {
-    "dimension": [3, 40],
-    "bias": [0.0, 0.1],
-    "tokens": 6,
-    "times": [0.5, 2.0, 4.0],
-    "realizations": 90_000,
-    "seed": 50,
-}
+_SPEC = SHORT | {"seed": 50}
 
 
 @pytest.fixture
