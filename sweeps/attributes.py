@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
@@ -13,6 +14,17 @@ from sweeps.status import SweepStatus
 
 #: Whose versions may bear on a number, or on how it is stored.
 _LIBRARIES = ("numpy", "scipy", "numba", "zarr")
+
+
+@cache
+def _versions() -> dict[str, str]:
+    # Kept: each of them is looked up on the disk, which takes a millisecond.
+    return {
+        "package_version": version("rqf-sweeps"),
+        "numerics_version": NUMERICS_VERSION,
+        "python_version": platform.python_version(),
+        **{f"{library}_version": version(library) for library in _LIBRARIES},
+    }
 
 
 def attributes(status: SweepStatus) -> dict[str, Any]:
@@ -27,10 +39,7 @@ def attributes(status: SweepStatus) -> dict[str, Any]:
         "spec": json.dumps(status.spec, sort_keys=True),
         "labels": json.dumps(status.labels, sort_keys=True),
         "seed": status.spec["seed"],
-        "package_version": version("rqf-sweeps"),
-        "numerics_version": NUMERICS_VERSION,
-        "python_version": platform.python_version(),
-        **{f"{library}_version": version(library) for library in _LIBRARIES},
+        **_versions(),
         "created": status.created.isoformat(timespec="seconds"),
         "kernel_seconds": round(sum(status.machines.values()), 3),
         "machines": json.dumps({name: round(spent, 3) for name, spent in sorted(status.machines.items())}),
