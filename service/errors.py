@@ -31,6 +31,7 @@ from sweeps.errors import (
     ClusterLost,
     Conflict,
     DatasetDamaged,
+    InvalidCursor,
     LedgerLost,
     OtherNumerics,
     PlotError,
@@ -160,9 +161,8 @@ def problem_of(exc: Exception) -> Problem:
             return _refusal(
                 HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-spec", "The spec is not valid", _spec_fields(exc)
             )
-        case UnknownSweep():
-            fields = [FieldProblem(field="id", got=show(exc.id), takes="the id of a sweep: GET /v1/sweeps")]
-            return _refusal(HTTPStatus.NOT_FOUND, "not-found", "No such sweep", fields)
+        case UnknownSweep() | InvalidCursor():
+            return _not_there(exc)
         case Conflict():
             return _conflict(exc)
         case LedgerLost() | ClusterLost() | DatasetDamaged():
@@ -193,6 +193,7 @@ def install(app: FastAPI) -> None:
         ServiceError,
         SpecError,
         UnknownSweep,
+        InvalidCursor,
         Conflict,
         ClusterLost,
         DatasetDamaged,
@@ -241,6 +242,14 @@ def _problem(status: int, slug: str, title: str, detail: str, errors: Sequence[F
 
 def _refusal(status: int, slug: str, title: str, errors: Sequence[FieldProblem]) -> Problem:
     return _problem(status, slug, title, _sentence(errors), errors)
+
+
+def _not_there(exc: UnknownSweep | InvalidCursor) -> Problem:
+    if isinstance(exc, InvalidCursor):
+        field = FieldProblem(field="cursor", got=show(exc.cursor), takes="the `next` of an earlier page")
+        return _refusal(HTTPStatus.UNPROCESSABLE_ENTITY, InvalidQuery.slug, InvalidQuery.title, [field])
+    field = FieldProblem(field="id", got=show(exc.id), takes="the id of a sweep: GET /v1/sweeps")
+    return _refusal(HTTPStatus.NOT_FOUND, "not-found", "No such sweep", [field])
 
 
 def _conflict(exc: Conflict) -> Problem:

@@ -110,7 +110,15 @@ class Coordinator:
         estimate = estimate_plan(plan, spec)
         progress = Progress(blocks_total=estimate.blocks, cells_total=estimate.cells)
         with self._reconciler.guard:
-            self._ledger.add(spec.id, spec.name, spec.labels, spec.canonical(), progress, spec.priority)
+            self._ledger.add(
+                spec.id,
+                spec.name,
+                spec.labels,
+                spec.canonical(),
+                progress,
+                spec.priority,
+                cpu_seconds=estimate.cpu_seconds,
+            )
             self._store.spare(spec.id)
             self._store.note_cells(spec.id, plan.distinct, theory_requests(plan, spec))
             path = self._store.dataset_path(spec.id)
@@ -131,9 +139,10 @@ class Coordinator:
         label: tuple[str, str] | None = None,
         limit: int = 50,
         cursor: str | None = None,
+        text: str | None = None,
     ) -> tuple[list[SweepStatus], str | None]:
-        """A page of sweeps, newest first, and the cursor of the next. Raises SpecError for a bad cursor."""
-        page, following = self._ledger.list(state, label, limit, cursor)
+        """A page of sweeps, newest first, and the next cursor: see Ledger.list. Raises InvalidCursor."""
+        page, following = self._ledger.list(state, label, limit, cursor, text)
         return [self._with_live(status) for status in page], following
 
     def cancel(self, id: str) -> SweepStatus:

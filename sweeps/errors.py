@@ -4,6 +4,7 @@ SweepsError
 ├── SpecError        a sweep spec is not taken; lists every problem found
 │   └── TooLarge     the spec is well formed but exceeds a limit
 ├── UnknownSweep     no sweep has this id
+├── InvalidCursor    no page of sweeps begins there
 ├── Conflict         the sweep's state forbids the action
 │   └── OtherNumerics  as does the numerics version that made it
 ├── DatasetDamaged   what a result dataset holds cannot be read
@@ -66,6 +67,14 @@ class UnknownSweep(SweepsError, LookupError):
     def __init__(self, id: str) -> None:
         super().__init__(f"no sweep has the id {show(id)}")
         self.id = id
+
+
+class InvalidCursor(SweepsError, ValueError):
+    """No page of sweeps ended with this ``cursor``."""
+
+    def __init__(self, cursor: str) -> None:
+        super().__init__(f"no page of sweeps begins at {show(cursor)}")
+        self.cursor = cursor
 
 
 class Conflict(SweepsError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -9,24 +10,52 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pydantic_core import from_json
-from sqlalchemy import JSON, ForeignKey, Row, String, create_engine, event, false, select, text, update
+from sqlalchemy import (
+    JSON,
+    Double,
+    ForeignKey,
+    Row,
+    String,
+    TypeDecorator,
+    create_engine,
+    event,
+    false,
+    func,
+    select,
+    update,
+)
+from sqlalchemy import text as sql
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
 
-from sweeps.errors import Conflict, LedgerLost, Problem, SpecError, UnknownSweep, show
+from sweeps.errors import Conflict, InvalidCursor, LedgerLost, UnknownSweep
 from sweeps.migrations import upgrade
 from sweeps.state import ACTIVE, FINAL, Event, State, transition
-from sweeps.status import CellFailure, Progress, SweepStatus
+from sweeps.status import CellFailure, Progress, SweepStatus, Usage
 
 #: Of the failures of a sweep, and of each one's reason in characters, so many are kept.
 MAX_FAILURES = 100
 MAX_REASON = 500
 
 
+class _Text(TypeDecorator[str]):
+    """Text that every database takes: PostgreSQL knows no NUL, and none encodes half a character."""
+
+    impl = String
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: object) -> str | None:  # noqa: ARG002
+        """Escape what is not taken; what is stored under a name is printable, so nothing is mistaken."""
+        if value is None:
+            return None
+        return value.encode("utf-8", "backslashreplace").decode().replace("\0", r"\x00")
+
+
 class Base(DeclarativeBase):
     """The tables as they are today; ``sweeps.migrations`` makes them so."""
 
     type_annotation_map = {  # noqa: RUF012  # the name and form that SQLAlchemy wants
+        str: _Text,
         dict[str, Any]: JSON,
         dict[str, float]: JSON,
         list[dict[str, Any]]: JSON,
@@ -38,7 +67,7 @@ class _Sweep(Base):
 
     #: Order of submission; a clock may jump, this does not.
     number: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
-    id: Mapped[str] = mapped_column(String(12), unique=True)
+    id: Mapped[str] = mapped_column(_Text(12), unique=True)
     name: Mapped[str]
     spec: Mapped[dict[str, Any]]
     state: Mapped[State] = mapped_column(String(12), index=True)
@@ -51,6 +80,13 @@ class _Sweep(Base):
     machines: Mapped[dict[str, float]] = mapped_column(server_default="{}")
     stalled: Mapped[bool] = mapped_column(server_default=false())
     failures: Mapped[list[dict[str, Any]]] = mapped_column(server_default="[]")
+    owner: Mapped[str] = mapped_column(server_default="")
+    #: Estimated at submission.
+    cpu_seconds: Mapped[float] = mapped_column(Double, server_default="0")
+    #: What it is found by: see _searchable.
+    search: Mapped[str] = mapped_column(server_default="")
+    #: How many events were told of it.
+    told: Mapped[int] = mapped_column(server_default="0")
     labels: Mapped[list[_Label]] = relationship(
         cascade="all, delete-orphan", passive_deletes=True, lazy="selectin"
     )
@@ -60,8 +96,17 @@ class _Label(Base):
     __tablename__ = "labels"
 
     sweep: Mapped[int] = mapped_column(ForeignKey("sweeps.number", ondelete="CASCADE"), primary_key=True)
-    key: Mapped[str] = mapped_column(String(60), primary_key=True)
-    value: Mapped[str] = mapped_column(String(200), index=True)
+    key: Mapped[str] = mapped_column(_Text(60), primary_key=True)
+    value: Mapped[str] = mapped_column(_Text(200), index=True)
+
+
+class _Event(Base):
+    __tablename__ = "events"
+
+    sweep: Mapped[int] = mapped_column(ForeignKey("sweeps.number", ondelete="CASCADE"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(_Text(8))
+    data: Mapped[str]
 
 
 class Ledger:
@@ -88,7 +133,7 @@ class Ledger:
     def check(self) -> None:
         """Ask the database something."""
         with self._transaction() as session:
-            session.execute(text("SELECT 1"))
+            session.execute(sql("SELECT 1"))
 
     def add(
         self,
@@ -98,8 +143,10 @@ class Ledger:
         spec: Mapping[str, Any],
         progress: Progress,
         priority: int = 0,
+        owner: str = "",
+        cpu_seconds: float = 0.0,
     ) -> bool:
-        """Enter a sweep as queued; False if its id is there already."""
+        """Enter a sweep as queued; False if its id is there already. cpu_seconds: what it may cost."""
         sweep = _Sweep(
             id=id,
             name=name,
@@ -111,6 +158,9 @@ class Ledger:
             machines={},
             stalled=False,
             failures=[],
+            owner=owner,
+            cpu_seconds=cpu_seconds,
+            search=_searchable("\n".join([id, name, *(f"{key}:{value}" for key, value in labels.items())])),
             labels=[_Label(key=key, value=value) for key, value in labels.items()],
         )
         try:
@@ -126,15 +176,25 @@ class Ledger:
             return _told(_find(session, id))
 
     def list(
-        self, state: str | None, label: tuple[str, str] | None, limit: int, cursor: str | None
+        self,
+        state: str | None,
+        label: tuple[str, str] | None,
+        limit: int,
+        cursor: str | None,
+        text: str | None = None,
     ) -> tuple[list[SweepStatus], str | None]:
-        """A page of sweeps, newest first, and the next page's cursor. Raises SpecError for a bad cursor."""
+        """A page of sweeps, newest first, and the next page's cursor. Raises InvalidCursor.
+
+        text: part of a sweep's id, its name or a label as ``key:value``, in capitals or not.
+        """
         # Plain rows: objects that could be changed would take three times as long.
         query = select(_Sweep.__table__).order_by(_Sweep.number.desc()).limit(limit + 1)
         if state is not None:
             query = query.where(_Sweep.state == state)
         if label is not None:
             query = query.where(_Sweep.labels.any((_Label.key == label[0]) & (_Label.value == label[1])))
+        if text is not None:
+            query = query.where(_Sweep.search.contains(_searchable(text), autoescape=True))
         if cursor is not None:
             query = query.where(_Sweep.number < _position(cursor))
         with self._transaction() as session:
@@ -143,6 +203,16 @@ class Ledger:
             labels = _labels(session, [row.number for row in page])
         following = str(page[-1].number) if len(rows) > limit else None
         return [_status(row, labels[row.number]) for row in page], following
+
+    def usage(self, owner: str) -> Usage:
+        """What an owner's sweeps that have not ended ask for together."""
+        cells = func.sum(_Sweep.progress["cells_total"].as_integer())
+        query = select(func.count(), cells, func.sum(_Sweep.cpu_seconds)).where(
+            _Sweep.owner == owner, _Sweep.state.not_in(FINAL)
+        )
+        with self._transaction() as session:
+            sweeps, cells_total, cpu_seconds = session.execute(query).one()
+        return Usage(sweeps, int(cells_total or 0), float(cpu_seconds or 0))
 
     def active(self) -> dict[str, int]:
         """The sweeps that want to be computed, oldest first: their priority by their id."""
@@ -285,6 +355,7 @@ def _status(sweep: _Sweep | Row[Any], labels: dict[str, str]) -> SweepStatus:
         priority=sweep.priority,
         machines=sweep.machines,
         failures=tuple(CellFailure(**failure) for failure in sweep.failures),
+        owner=sweep.owner,
     )
 
 
@@ -292,7 +363,12 @@ def _utc(time: datetime) -> datetime:
     return time.replace(tzinfo=UTC)
 
 
+def _searchable(text: str) -> str:
+    """Text in one spelling: databases differ in what they take for the same letter."""
+    return unicodedata.normalize("NFKC", text).casefold()
+
+
 def _position(cursor: str) -> int:
     if not (cursor.isascii() and cursor.isdigit() and len(cursor) < 19):
-        raise SpecError([Problem("cursor", show(cursor), "the `next` of an earlier page")])
+        raise InvalidCursor(cursor)
     return int(cursor)

@@ -36,7 +36,7 @@ class SweepStatus:
     """A sweep as users see it; times are UTC.
 
     ``machines``: cpu-seconds in the kernels by type of machine. ``failures``: the first of them;
-    ``progress.cells_failed`` counts them all.
+    ``progress.cells_failed`` counts them all. ``owner``: who submitted it, "" for nobody in particular.
     """
 
     id: str
@@ -52,6 +52,16 @@ class SweepStatus:
     priority: int = 0
     machines: dict[str, float] = field(default_factory=dict)
     failures: tuple[CellFailure, ...] = ()
+    owner: str = ""
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What sweeps that are queued, running or paused ask for together, by the estimates at submission."""
+
+    sweeps: int
+    cells: int
+    cpu_seconds: float
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,12 @@ class ListQuery(BaseModel):
     label: str | None = Field(
         None, description="Only sweeps with this label, as `key:value`.", examples=["paper:rqf"]
     )
+    text: str | None = Field(
+        None,
+        max_length=200,
+        description="Only sweeps with this in id, name or a label `key:value`, in capitals or not.",
+        examples=["phase"],
+    )
     limit: int = Field(50, ge=1, le=1000, description="Sweeps on one page.")
     cursor: str | None = Field(None, max_length=200, description="`next` of the page before.")
 
@@ -101,7 +107,9 @@ async def list_sweeps(
     query: Annotated[ListQuery, Query()],
 ) -> SweepPage:
     """Sweeps, newest first."""
-    found, following = coordinator.list(query.state, _label(query.label), query.limit, query.cursor)
+    found, following = coordinator.list(
+        query.state, _label(query.label), query.limit, query.cursor, query.text
+    )
     return SweepPage(sweeps=[describe(status, request) for status in found], next=following)
 
 

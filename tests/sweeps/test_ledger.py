@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from sweeps.errors import Conflict, LedgerLost, SpecError, UnknownSweep
+from sweeps.errors import Conflict, InvalidCursor, LedgerLost, UnknownSweep
 from sweeps.ledger import MAX_FAILURES, MAX_REASON, Ledger
-from sweeps.status import CellFailure, Progress, SweepStatus
+from sweeps.status import CellFailure, Progress, SweepStatus, Usage
 
 SPEC = {"dimension": [3], "seed": 2**63 - 1, "bias": [0.1, 1e-300]}
 
@@ -71,6 +71,7 @@ def test_what_is_entered_is_told(ledger: Ledger) -> None:
         priority=0,
         machines={},
         failures=(),
+        owner="",
     )
 
 
@@ -150,11 +151,49 @@ def test_labels_are_not_patterns(ledger: Ledger, pattern: str) -> None:
     assert ledger.list(None, ("k", pattern), 50, None) == ([], None)
 
 
+def test_sweeps_are_found_by_a_part_of_their_name_id_or_labels(ledger: Ledger) -> None:
+    ledger.add("0123456789ab", "Größe der Phase ΦΣ", {"Paper": "RQF ½"}, SPEC, Progress())
+    ledger.add("ba9876543210", "100 %_\\ done", {}, SPEC, Progress())
+
+    def found(text: str) -> list[str]:
+        return [status.id[0] for status in ledger.list(None, None, 50, None, text)[0]]
+
+    for text in ("phase", "PHASE", "GRÖSSE", "gro\u0308ße", "φς", "3456", "paper", "rqf", "paper:rqf", "½"):
+        assert found(text) == ["0"], text
+    for text in ("%", "0 %", "%_", "_\\", "\\ ", "100 %_\\ DONE"):
+        assert found(text) == ["b"], text
+    for text in ("0%6", "9_7", "/", "\0", "\ud800", "ab größe"):
+        assert found(text) == [], text
+    assert found("") == ["b", "0"]
+    assert [status.id for status in ledger.list("failed", None, 50, None, "phase")[0]] == []
+
+
+def test_what_an_owner_asks_for_adds_up_until_it_ends(ledger: Ledger) -> None:
+    for id, owner in (("a", "one"), ("b", "one"), ("c", "one"), ("d", "two"), ("e", "")):
+        ledger.add(id, "", {}, SPEC, Progress(cells_total=3), owner=owner, cpu_seconds=1.5)
+    ledger.apply("a", "start")
+    ledger.apply("b", "pause")
+    assert ledger.usage("one") == Usage(sweeps=3, cells=9, cpu_seconds=4.5)
+    ledger.apply("a", "succeed")
+    ledger.apply("b", "cancel")
+    assert ledger.usage("one") == Usage(sweeps=1, cells=3, cpu_seconds=1.5)
+    assert ledger.usage("nobody") == Usage(sweeps=0, cells=0, cpu_seconds=0.0)
+    assert [ledger.get(id).owner for id in "de"] == ["two", ""]
+
+
+@pytest.mark.parametrize("id", ["\0", "a\0", "\ud800", "x" * 10**5])
+def test_any_text_can_be_asked_for(ledger: Ledger, id: str) -> None:
+    with pytest.raises(UnknownSweep):
+        ledger.get(id)
+    assert ledger.list(None, (id, id), 50, None) == ([], None)
+    assert ledger.known([id]) == set()
+
+
 @pytest.mark.parametrize("cursor", ["", "x", "-1", "1.5", "1 OR 1", "٣", "9" * 30])
 def test_a_bad_cursor_is_named(ledger: Ledger, cursor: str) -> None:
-    with pytest.raises(SpecError) as caught:
+    with pytest.raises(InvalidCursor) as caught:
         ledger.list(None, None, 50, cursor)
-    assert [problem.field for problem in caught.value.problems] == ["cursor"]
+    assert caught.value.cursor == cursor
 
 
 def test_times_follow_the_life(ledger: Ledger) -> None:
