@@ -7,8 +7,10 @@ from importlib.metadata import version
 import anyio
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.responses import RedirectResponse
+from fastapi.routing import APIRoute
+from fastapi_offline import FastAPIOffline
 
-from service import errors
+from service import errors, openapi
 from service.deps import require_token
 from service.models import Problem
 from service.routes import cluster, data, export, health, plots, store, sweeps, theory, zarr
@@ -18,10 +20,17 @@ from sweeps.coordinator import Coordinator
 
 def create_app(settings: Settings, coordinator: Coordinator) -> FastAPI:
     """The REST service over ``coordinator``, which the caller starts before and stops after serving."""
-    app = FastAPI(
+    app = FastAPIOffline(
+        redoc_url=None,
         title="Random Quadratic Form sweeps",
         summary="Distributed parameter sweeps of tokens on a sphere under common noise.",
+        description=openapi.DESCRIPTION,
         version=version("rqf-sweeps"),
+        license_info={"name": "MIT", "identifier": "MIT"},
+        servers=[{"url": "/", "description": "This service."}],
+        openapi_tags=openapi.TAGS,
+        generate_unique_id_function=_operation_id,
+        swagger_ui_parameters={"docExpansion": "list", "defaultModelsExpandDepth": 0},
         redirect_slashes=False,
         responses={"4XX": {"model": Problem, "description": "A problem, RFC 9457."}},
     )
@@ -36,7 +45,12 @@ def create_app(settings: Settings, coordinator: Coordinator) -> FastAPI:
     app.include_router(v1)
     app.include_router(health.router)
     app.add_api_route("/", _home, include_in_schema=False)
+    openapi.install(app)
     return app
+
+
+def _operation_id(route: APIRoute) -> str:
+    return route.name
 
 
 async def _home() -> RedirectResponse:

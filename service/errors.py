@@ -21,12 +21,15 @@ from typing import ClassVar, cast, get_args
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
+from starlette.types import Scope
 
 from rqf_engine import NUMERICS_VERSION
 from rqf_engine.errors import InvalidParameter
 from service.models import FieldProblem, Problem
+from service.openapi import MEDIA_TYPE
 from sweeps.errors import (
     ClusterLost,
     Conflict,
@@ -43,7 +46,7 @@ from sweeps.errors import (
 from sweeps.state import STATES, Event, transition
 from sweeps.store import is_full
 
-MEDIA_TYPE = "application/problem+json"
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 _TYPE = "urn:rqf:problem:"
 
 log = logging.getLogger(__name__)
@@ -215,21 +218,37 @@ async def _answer(request: Request, exc: Exception) -> JSONResponse:
     return _response(problem, exc.headers if isinstance(exc, ServiceError) else None)
 
 
-async def _answer_http(request: Request, exc: Exception) -> JSONResponse:
+async def _answer_http(request: Request, exc: Exception) -> Response:
     """Errors of the framework itself, such as no such route or a wrong method."""
     assert isinstance(exc, HTTPException)
     status = HTTPStatus(exc.status_code)
     headers = dict(exc.headers or {})
     match status:
         case HTTPStatus.NOT_FOUND:
-            fields = [FieldProblem(field="path", got=show(request.url.path), takes="a route of /docs")]
+            hint = ", without the slash at its end" if request.url.path.endswith("/") else ""
+            fields = [FieldProblem(field="path", got=show(request.url.path), takes=f"a route of /docs{hint}")]
         case HTTPStatus.METHOD_NOT_ALLOWED:
-            fields = [FieldProblem(field="method", got=request.method, takes=headers.get("Allow", "another"))]
+            allowed = ", ".join(_allowed_methods(request.app, request.scope))
+            headers["Allow"] = allowed
+            if request.method == "OPTIONS":
+                return Response(status_code=HTTPStatus.NO_CONTENT, headers=headers)
+            fields = [FieldProblem(field="method", got=request.method, takes=allowed)]
         case _:
             fields = []
     slug = status.phrase.lower().replace(" ", "-")
     detail = _sentence(fields) or str(exc.detail)
     return _response(_problem(status, slug, status.phrase, detail, fields), headers)
+
+
+def _allowed_methods(app: FastAPI, scope: Scope) -> list[str]:
+    """The methods that some route takes for the path: one route's refusal names only its own."""
+    path = {name: scope[name] for name in ("type", "path", "root_path", "headers") if name in scope}
+    taken = [
+        method
+        for method in _METHODS
+        if any(route.matches({**path, "method": method})[0] is Match.FULL for route in app.routes)
+    ]
+    return [*taken, "OPTIONS"]
 
 
 def _response(problem: Problem, headers: dict[str, str] | None) -> JSONResponse:

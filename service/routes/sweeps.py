@@ -10,8 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from service.deps import CoordinatorDep, SettingsDep, SweepId
 from service.errors import InvalidQuery, PayloadTooLarge, UnsupportedMediaType
+from service.examples import SPEC_EXAMPLES
 from service.models import Estimate, FieldProblem, Links, Problem, SweepInfo, SweepPage
-from service.openapi import SPEC_EXAMPLES, spec_schema
+from service.openapi import spec_schema
 from sweeps.coordinator import Coordinator
 from sweeps.document import read_json
 from sweeps.errors import Problem as SpecProblem
