@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from pydantic_core import from_json
@@ -30,6 +31,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, rela
 
 from sweeps.errors import Conflict, InvalidCursor, LedgerLost, UnknownSweep
 from sweeps.migrations import upgrade
+from sweeps.recent import Recent
 from sweeps.state import ACTIVE, FINAL, Event, State, transition
 from sweeps.status import CellFailure, Progress, SweepStatus, Usage
 
@@ -118,6 +120,7 @@ class Ledger:
 
     def __init__(self, url: str, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._clock = clock
+        self._recent = Recent()
         with _translated():
             # The same values as the standard library's reader to the bit, in a quarter of its time.
             self._engine = create_engine(url, json_deserializer=from_json)
@@ -171,7 +174,13 @@ class Ledger:
         return True
 
     def get(self, id: str) -> SweepStatus:
-        """One sweep. Raises UnknownSweep."""
+        """One sweep; from memory, even without the database, where it was read since it last changed.
+
+        Raises UnknownSweep.
+        """
+        return self._recent.get(id, partial(self._read, id))
+
+    def _read(self, id: str) -> SweepStatus:
         with self._transaction() as session:
             return _told(_find(session, id))
 
@@ -235,7 +244,7 @@ class Ledger:
 
     def apply(self, id: str, event: Event, error: str | None = None) -> SweepStatus:
         """Move a sweep to the state that follows. Raises UnknownSweep; Conflict where none does."""
-        with self._transaction() as session:
+        with self._change(id) as session:
             sweep = _locked(session, id)
             state = transition(sweep.state, event)
             if state is None:
@@ -264,7 +273,7 @@ class Ledger:
 
         ``failures``: all there are so far; the first are kept, None leaves them. Raises UnknownSweep.
         """
-        with self._transaction() as session:
+        with self._change(id) as session:
             sweep = _locked(session, id)
             sweep.progress = asdict(progress)
             sums = {name: sweep.machines.get(name, 0.0) + spent for name, spent in machines.items()}
@@ -275,12 +284,12 @@ class Ledger:
 
     def set_priority(self, id: str, priority: int) -> None:
         """Change a sweep's priority. Raises UnknownSweep."""
-        with self._transaction() as session:
+        with self._change(id) as session:
             _locked(session, id).priority = priority
 
     def remove(self, id: str) -> None:
         """Strike a sweep out. Raises UnknownSweep."""
-        with self._transaction() as session:
+        with self._change(id) as session:
             session.delete(_find(session, id))
 
     def _now(self) -> datetime:
@@ -290,6 +299,14 @@ class Ledger:
     def _transaction(self) -> Iterator[Session]:
         with _translated(), Session(self._engine) as session, session.begin():
             yield session
+
+    @contextmanager
+    def _change(self, id: str) -> Iterator[Session]:
+        try:
+            with self._transaction() as session:
+                yield session
+        finally:
+            self._recent.forget(id)
 
 
 @contextmanager
