@@ -264,7 +264,7 @@ def query(
 def plot(
     id: Id,
     selectors: Selectors = None,
-    kind: Annotated[str, typer.Option(help="phase or collapse.")] = "phase",
+    kind: Annotated[str, typer.Option(help="phase, collapse, boundary or histogram.")] = "phase",
     out: Annotated[Path | None, typer.Option(help="File, .png or .svg; unset: ID-KIND.png.")] = None,
 ) -> None:
     """Draw a sweep into a file."""

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated, Literal
 
 import xarray as xr
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Query, Response
-from matplotlib.figure import Figure
 from pydantic import Field
 
 from service.deps import CoordinatorDep, DrawingDep, SweepId
@@ -20,18 +18,17 @@ from sweeps.coordinator import Coordinator
 
 router = APIRouter(tags=["results"])
 
-Kind = Literal["phase", "collapse"]
 _MEDIA_TYPES = {"png": "image/png", "svg": "image/svg+xml"}
-_DRAWN: dict[Kind, Callable[[xr.Dataset], Figure]] = {
-    "phase": plots.phase_diagram,
-    "collapse": plots.collapse,
-}
 
 
 class PlotQuery(Labels):
     """What to draw, of which part, in which format."""
 
-    kind: Kind = Field("phase", description="phase: Φ over time and bias. collapse: Φ over the scaled bias.")
+    kind: plots.Kind = Field(
+        "phase",
+        description="phase: Φ over time and bias. collapse: Φ over the scaled bias. "
+        "boundary: γ* over time and dimension. histogram: the overlaps of pairs of tokens.",
+    )
     format: Literal["png", "svg"] = Field("png", description="png or svg.")
 
 
@@ -53,7 +50,10 @@ async def plot(
 
 
 def _draw(id: str, query: PlotQuery, coordinator: Coordinator) -> bytes:
-    part = coordinator.read_dataset(
-        id, lambda dataset: select(dataset, query.selector([]), keep_dimensions=True).load()
-    )
-    return plots.save(_DRAWN[query.kind](part), query.format)
+    drawing = plots.KINDS[query.kind]
+
+    def read(dataset: xr.Dataset) -> xr.Dataset:
+        # The figure wants a part of what was selected: only that is read.
+        return drawing.needed(select(dataset, query.selector([]), keep_dimensions=True)).load()
+
+    return plots.save(drawing.draw(coordinator.read_dataset(id, read)), query.format)

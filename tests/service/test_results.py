@@ -18,6 +18,7 @@ from rqf_engine import theory
 from service.client import Client, Sweep
 from service.errors import KeyNotFound
 from service.routes.zarr import open_value
+from sweeps.plots import KINDS
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +160,7 @@ def test_too_much_data_names_the_limit(http: httpx.Client, sweep: Sweep) -> None
     assert "RQF_MAX_RESPONSE_MB" in answer.json()["errors"][0]["takes"]
 
 
-@pytest.mark.parametrize("kind", ["phase", "collapse"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_pictures(http: httpx.Client, sweep: Sweep, kind: str) -> None:
     path = f"/v1/sweeps/{sweep.id}/plot"
     png = http.get(path, params={"kind": kind})

@@ -31,7 +31,7 @@ def example() -> dict[str, Any]:
     return data
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def small_spec() -> SweepSpec:
     return parse_spec(
         {
@@ -44,12 +44,12 @@ def small_spec() -> SweepSpec:
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def small_plan(small_spec: SweepSpec) -> Plan:
     return make_plan(small_spec)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def drawn_moments(small_plan: Plan) -> NDArray[np.float64]:
     """Moments of 1500 realisations whose Φ follows 1 − exp(−γ t √n) and of which a share exp(−t) is loose."""
     generator = np.random.default_rng(20)
@@ -78,7 +78,7 @@ def drawn_moments(small_plan: Plan) -> NDArray[np.float64]:
     return moments
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., xr.Dataset]:
     """The dataset of a plan, from moments of plan.shape + (times, WIDTH) with count 0 for what is missing."""
 

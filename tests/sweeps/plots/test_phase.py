@@ -1,44 +1,15 @@
 from __future__ import annotations
 
 import math
-import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from io import BytesIO
 from typing import Any
 
 import numpy as np
 import pytest
 import xarray as xr
-from matplotlib.container import ErrorbarContainer
-from matplotlib.image import imread
-from numpy.typing import NDArray
 
 from sweeps.errors import PlotError
-from sweeps.overlay import solve, theory_requests
-from sweeps.plan import Plan, make_plan
 from sweeps.plots import collapse, phase_diagram, save
-from sweeps.spec import SweepSpec, parse_spec
-
-
-@pytest.fixture
-def dataset(
-    small_plan: Plan,
-    small_spec: SweepSpec,
-    drawn_moments: NDArray[np.float64],
-    published: Callable[..., xr.Dataset],
-) -> xr.Dataset:
-    theory = {request: solve(request) for request in theory_requests(small_plan, small_spec)}
-    return published(small_plan, small_spec, drawn_moments, theory)
-
-
-@pytest.fixture
-def empty(published: Callable[..., xr.Dataset]) -> Callable[..., xr.Dataset]:
-    def publish(**changes: Any) -> xr.Dataset:
-        spec = parse_spec({"dimension": 3, "bias": [0, 0.1], "tokens": 2, "times": [1, 2]} | changes)
-        return published(make_plan(spec), spec)
-
-    return publish
 
 
 def test_the_phase_diagram_has_a_panel_for_each_dimension_and_token_number(dataset: xr.Dataset) -> None:
@@ -53,36 +24,6 @@ def test_the_phase_diagram_has_a_panel_for_each_dimension_and_token_number(datas
     words = {text.get_text() for legend in figure.legends for text in legend.get_texts()}
     assert any("measured" in word for word in words)
     assert any("exact" in word for word in words)
-
-
-def test_the_collapse_puts_every_curve_on_the_predicted_scale(dataset: xr.Dataset) -> None:
-    (axes,) = collapse(dataset, time=10).axes
-    _, labels = axes.get_legend_handles_labels()
-    assert len(labels) == 1 + 2 * 2
-    # On that scale the predicted boundary of every curve is at ln 2.
-    first = axes.containers[0]
-    assert isinstance(first, ErrorbarContainer)
-    points = first.lines[0].get_xdata()
-    here = dataset.sel(dimension=3, tokens=2, time=10)
-    bias = here.bias.values[here.bias.values > 0]
-    np.testing.assert_allclose(np.asarray(points), np.log(2) * bias / float(here.predicted_critical_bias))
-
-
-def test_figures_are_saved_as_what_was_asked_for(dataset: xr.Dataset) -> None:
-    figure = phase_diagram(dataset)
-    assert imread(BytesIO(save(figure, "png"))).shape[1] > 1000
-    assert ElementTree.fromstring(save(figure, "svg")).tag.endswith("svg")
-    with pytest.raises(PlotError, match="png or svg"):
-        save(figure, "gif")  # type: ignore[arg-type]  # what a caller without types may pass
-
-
-def test_threads_draw_without_disturbing_each_other(dataset: xr.Dataset) -> None:
-    def draw(_: int) -> bytes:
-        return save(collapse(dataset), "png")
-
-    with ThreadPoolExecutor(2) as pool:
-        first, second = pool.map(draw, range(2))
-    assert first == second
 
 
 @pytest.mark.parametrize(
