@@ -181,7 +181,7 @@ class Sweep:
         return dataset
 
     def plot(self, **parameters: object) -> bytes:
-        """A picture file: ``kind`` (phase, collapse, boundary, histogram), ``format`` (png, svg) and labels as in REST."""
+        """A picture file: ``kind``, ``format`` (png, svg) and labels as in REST."""
         return self.client.request("GET", self._path("plot"), params=parameters).content
 
     def data(self, **parameters: object) -> bytes:
