@@ -10,8 +10,8 @@ from fastapi.responses import RedirectResponse
 from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
 
-from service import errors, openapi
-from service.deps import require_token
+from service import doors, errors, openapi
+from service.deps import tell_token
 from service.models import Problem
 from service.routes import cluster, data, export, health, plots, store, sweeps, theory, zarr
 from service.settings import Settings
@@ -39,7 +39,8 @@ def create_app(settings: Settings, coordinator: Coordinator) -> FastAPI:
     app.state.drawing = anyio.CapacityLimiter(1)
     app.state.solving = anyio.CapacityLimiter(1)
     errors.install(app)
-    v1 = APIRouter(prefix="/v1", dependencies=[Depends(require_token)])
+    doors.install(app, settings)
+    v1 = APIRouter(prefix="/v1", dependencies=[Depends(tell_token)])
     for family in (sweeps, zarr, data, plots, export, theory, cluster, store):
         v1.include_router(family.router)
     app.include_router(v1)

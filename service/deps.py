@@ -1,19 +1,18 @@
-"""What routes are handed: the settings, the coordinator, the limiters; and who is let in."""
+"""What routes are handed: the settings, the coordinator, the limiters, and who asks."""
 
 from __future__ import annotations
 
-import secrets
 from typing import Annotated, cast
 
 import anyio
 from fastapi import Depends, Path, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from service.errors import Unauthorized
 from service.settings import Settings
+from service.tokens import Token
 from sweeps.coordinator import Coordinator
 
-_bearer = HTTPBearer(auto_error=False, description="One of RQF_TOKENS; not needed where none is set.")
+_bearer = HTTPBearer(auto_error=False, description="A token; not needed where none is set.")
 
 
 def _settings(request: Request) -> Settings:
@@ -41,17 +40,13 @@ SolvingDep = Annotated[anyio.CapacityLimiter, Depends(_solving)]
 SweepId = Annotated[str, Path(description="Id of the sweep, 12 hex digits.", examples=["3f9a1c0b7e2d"])]
 
 
-def require_token(
-    settings: SettingsDep, shown: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
-) -> None:
-    """Lets a request pass that shows one of the tokens, or any where there are none.
+def _caller(request: Request) -> Token | None:
+    return cast("Token | None", getattr(request.state, "caller", None))
 
-    Raises Unauthorized.
-    """
-    if not settings.tokens:
-        return
-    # Every token is compared, in constant time each, so that timing tells nothing.
-    given = shown.credentials.encode() if shown else b""
-    matches = [secrets.compare_digest(given, token.get_secret_value().encode()) for token in settings.tokens]
-    if not any(matches):
-        raise Unauthorized
+
+#: Whose token was shown; None where none is needed.
+CallerDep = Annotated[Token | None, Depends(_caller)]
+
+
+def tell_token(_: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> None:
+    """Has OpenAPI say that a token may be needed; ``service.doors`` asks for it."""

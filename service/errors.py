@@ -7,6 +7,10 @@ ServiceError
 ├── KeyNotFound         404  no such key in the sweep's Zarr store
 ├── UnsatisfiableRange  416  a byte range beyond the end of the stored value
 ├── Unauthorized        401  no token, or a wrong one
+├── Forbidden           403  what the token, or the page that asks, is not allowed
+├── Misdirected         421  a host name under which this service is not known
+├── SlowRequest         408  a body that does not come
+├── TooManyRequests     429  more than a limit allows in a time
 └── NotReady            503  a part the service stands on does not answer
 
 ``problem_of`` is the one table from exceptions, of every floor, to problems.
@@ -15,6 +19,7 @@ ServiceError
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import ClassVar, cast, get_args
@@ -48,6 +53,8 @@ from sweeps.store import is_full
 
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 _TYPE = "urn:rqf:problem:"
+#: What is lost is tried again by the service itself every few seconds.
+_RETRY_SECONDS = 5
 
 log = logging.getLogger(__name__)
 
@@ -127,7 +134,7 @@ class UnsatisfiableRange(ServiceError):
 
 
 class Unauthorized(ServiceError):
-    """The request shows no token of RQF_TOKENS."""
+    """The request shows no token, or a wrong one."""
 
     status = HTTPStatus.UNAUTHORIZED
     slug = "unauthorized"
@@ -135,10 +142,57 @@ class Unauthorized(ServiceError):
 
     def __init__(self) -> None:
         # What it got is a secret, or nearly one: it is never echoed.
-        errors = [
-            FieldProblem(field="Authorization", got="no valid token", takes="Bearer and one of RQF_TOKENS")
-        ]
-        super().__init__(_sentence(errors), errors, {"WWW-Authenticate": "Bearer"})
+        takes = "Bearer and a token, or Basic with the token as password"
+        errors = [FieldProblem(field="Authorization", got="no valid token", takes=takes)]
+        super().__init__(_sentence(errors), errors, {"WWW-Authenticate": 'Bearer, Basic realm="rqf"'})
+
+
+class Forbidden(ServiceError):
+    """The token's role, or the page that asks, does not allow it."""
+
+    status = HTTPStatus.FORBIDDEN
+    slug = "forbidden"
+    title = "Not allowed"
+
+    def __init__(self, field: str, got: str, takes: str) -> None:
+        errors = [FieldProblem(field=field, got=got, takes=takes)]
+        super().__init__(_sentence(errors), errors)
+
+
+class Misdirected(ServiceError):
+    """The request names a host that this service is not known as."""
+
+    status = HTTPStatus.MISDIRECTED_REQUEST
+    slug = "misdirected"
+    title = "Not the host that was asked"
+
+    def __init__(self, got: str, takes: str) -> None:
+        errors = [FieldProblem(field="Host", got=got, takes=takes)]
+        super().__init__(_sentence(errors), errors)
+
+
+class SlowRequest(ServiceError):
+    """The body did not come in time."""
+
+    status = HTTPStatus.REQUEST_TIMEOUT
+    slug = "timeout"
+    title = "The request did not come in time"
+
+    def __init__(self, got: str, takes: str) -> None:
+        errors = [FieldProblem(field="body", got=got, takes=takes)]
+        super().__init__(_sentence(errors), errors, {"Connection": "close"})
+
+
+class TooManyRequests(ServiceError):
+    """More than a limit allows; ``seconds`` until there is room again."""
+
+    status = HTTPStatus.TOO_MANY_REQUESTS
+    slug = "too-many-requests"
+    title = "Too many requests"
+
+    def __init__(self, field: str, got: str, takes: str, seconds: float) -> None:
+        errors = [FieldProblem(field=field, got=got, takes=takes)]
+        super().__init__(_sentence(errors), errors, {"Retry-After": str(math.ceil(seconds))})
 
 
 class NotReady(ServiceError):
@@ -190,6 +244,13 @@ def problem_of(exc: Exception) -> Problem:
             )
 
 
+def refused_at_the_socket(status: HTTPStatus, field: str, got: str, takes: str) -> bytes:
+    """The problem for a connection that came to no request; UTF-8 JSON."""
+    slug = status.phrase.lower().replace(" ", "-")
+    fields = [FieldProblem(field=field, got=got, takes=takes)]
+    return _refusal(status, slug, status.phrase, fields).model_dump_json().encode()
+
+
 def install(app: FastAPI) -> None:
     """Makes every error that leaves ``app`` a problem."""
     for kind in (
@@ -211,11 +272,20 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _answer_http)
 
 
-async def _answer(request: Request, exc: Exception) -> JSONResponse:
+def response_of(exc: Exception) -> JSONResponse:
+    """The answer that an exception of any floor becomes."""
     problem = problem_of(exc)
-    if problem.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+    headers = dict((exc.headers or {}) if isinstance(exc, ServiceError) else {})
+    if problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        headers.setdefault("Retry-After", str(_RETRY_SECONDS))
+    return _response(problem, headers)
+
+
+async def _answer(request: Request, exc: Exception) -> JSONResponse:
+    answer = response_of(exc)
+    if answer.status_code == HTTPStatus.INTERNAL_SERVER_ERROR:
         log.error("%s %s failed", request.method, request.url.path, exc_info=exc)
-    return _response(problem, exc.headers if isinstance(exc, ServiceError) else None)
+    return answer
 
 
 async def _answer_http(request: Request, exc: Exception) -> Response:

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import resource
 import signal
 import socket
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from service.app import create_app
 from service.console import err
+from service.protocol import MAX_HEAD_BYTES, BoundedH11Protocol
 from service.settings import Settings
 from sweeps.coordinator import Coordinator
 
 #: Seconds that requests under way are given when the service is told to stop.
 GRACE_SECONDS = 3
+#: Connections that are open at a time, streams of events among them; one more is told to come back later.
+MAX_CONNECTIONS = 1000
 
 
 def serve(settings: Settings) -> None:
@@ -29,19 +34,38 @@ def serve(settings: Settings) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if settings.exposed:
         err.print("rqf: RQF_INSECURE is set: whoever reaches this address may use it", style="yellow")
+    _allow_descriptors()
     coordinator = Coordinator(settings)
-    config = uvicorn.Config(
-        create_app(settings, coordinator),
-        log_config=None,
-        access_log=False,
-        timeout_graceful_shutdown=GRACE_SECONDS,
-    )
+    config = server_config(create_app(settings, coordinator))
     with bind(settings.host, settings.port) as listener:
         coordinator.start()
         try:
             _AnnouncingServer(config, coordinator, _url(listener)).run(sockets=[listener])
         finally:
             coordinator.stop()
+
+
+def server_config(app: ASGIApp) -> uvicorn.Config:
+    """How ``app`` is served: with bounds for clients that are slow or many."""
+    return uvicorn.Config(
+        app,
+        http=BoundedH11Protocol,
+        h11_max_incomplete_event_size=MAX_HEAD_BYTES,
+        limit_concurrency=MAX_CONNECTIONS,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+
+
+def _allow_descriptors() -> None:
+    """Each connection takes a file descriptor, of which a process often starts with 1024 only."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 4 * MAX_CONNECTIONS
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 class _AnnouncingServer(uvicorn.Server):

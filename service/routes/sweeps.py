@@ -8,8 +8,8 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field
 
-from service.deps import CoordinatorDep, SettingsDep, SweepId
-from service.errors import InvalidQuery, PayloadTooLarge, UnsupportedMediaType
+from service.deps import CoordinatorDep, SweepId
+from service.errors import InvalidQuery, UnsupportedMediaType
 from service.examples import SPEC_EXAMPLES
 from service.models import Estimate, FieldProblem, Links, Problem, SweepInfo, SweepPage
 from service.openapi import spec_schema
@@ -23,7 +23,6 @@ from sweeps.status import SweepStatus
 
 router = APIRouter(prefix="/sweeps", tags=["sweeps"])
 
-_DROPPED_BYTES = 64 * 2**20
 _UNKNOWN: dict[int | str, dict[str, Any]] = {404: {"model": Problem, "description": "No such sweep."}}
 _CONFLICT: dict[int | str, dict[str, Any]] = {
     **_UNKNOWN,
@@ -81,7 +80,6 @@ async def submit(
     request: Request,
     response: Response,
     coordinator: CoordinatorDep,
-    settings: SettingsDep,
     query: Annotated[SubmitQuery, Query()],
 ) -> SweepInfo | Estimate:
     """Starts a sweep: 201 when it is new, 200 when the same physics was submitted before.
@@ -90,7 +88,7 @@ async def submit(
     """
     _require_json(request)
     # The body is read by hand: only the strict reader refuses duplicate keys and NaN.
-    body = await _bounded_body(request, settings.max_spec_kb)
+    body = await request.body()
     if query.dry_run:
         response.status_code = 200
         return await run_in_threadpool(_estimate, body, coordinator)
@@ -166,23 +164,6 @@ def _require_json(request: Request) -> None:
     kind = declared.partition(";")[0].strip().lower()
     if kind != "application/json" and not kind.endswith("+json"):
         raise UnsupportedMediaType("content-type", show(declared), "application/json")
-
-
-async def _bounded_body(request: Request, limit_kb: int) -> bytes:
-    """The body. Raises PayloadTooLarge."""
-    # What is too much is read and dropped, within reason: a client that is still sending when the
-    # connection closes sees a broken pipe and not the answer.
-    body, size = bytearray(), 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size <= limit_kb * 1024:
-            body += chunk
-        if size > _DROPPED_BYTES:
-            break
-    if size > limit_kb * 1024:
-        takes = f"at most {limit_kb * 1024} bytes (RQF_MAX_SPEC_KB={limit_kb})"
-        raise PayloadTooLarge("body", f"{size} bytes", takes)
-    return bytes(body)
 
 
 def _parse(body: bytes) -> SweepSpec:

@@ -15,7 +15,7 @@ import uvicorn
 
 from service.app import create_app
 from service.client import Client, Sweep
-from service.server import bind
+from service.server import bind, server_config
 from service.settings import Settings
 from sweeps.coordinator import Coordinator
 
@@ -36,7 +36,7 @@ _SMALL: dict[str, Any] = {
 @contextmanager
 def _served(app: Any, port: int = 0) -> Iterator[str]:
     listener = bind("127.0.0.1", port)
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=3))
+    server = uvicorn.Server(server_config(app))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:

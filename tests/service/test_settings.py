@@ -34,11 +34,38 @@ def test_environment_wins_over_env_file(monkeypatch: pytest.MonkeyPatch, tmp_pat
     assert ClientSettings().url == "http://elsewhere"
 
 
-def test_tokens_are_split_and_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RQF_TOKENS", " secret-one, secret-two ,")
+def test_tokens_are_split_and_hashed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RQF_TOKENS", " secret-one, ann:read:secret-two ,")
     settings = Settings()
-    assert [token.get_secret_value() for token in settings.tokens] == ["secret-one", "secret-two"]
+    assert [(token.name, token.role) for token in settings.tokens] == [
+        ("token-ea77193c", "submit"),
+        ("ann", "read"),
+    ]
     assert "secret" not in repr(settings)
+
+
+@pytest.mark.parametrize("tokens", ["sec ret", "ann:write:secret", "ann:read:secret,ann:read:secret2"])
+def test_tokens_that_are_none_are_not_shown(monkeypatch: pytest.MonkeyPatch, tokens: str) -> None:
+    monkeypatch.setenv("RQF_TOKENS", tokens)
+    with pytest.raises(ValidationError, match="tokens") as caught:
+        Settings()
+    assert "sec" not in str(caught.value)
+    assert "sec" not in str(caught.value.errors())
+
+
+@pytest.mark.parametrize(
+    "origins", ["*", "https://a.example/path", "a.example", "null", "https://a.example,ftp://b"]
+)
+def test_origins_that_are_none_are_refused(origins: str) -> None:
+    with pytest.raises(ValidationError, match="cors_origins"):
+        Settings(cors_origins=origins)
+
+
+def test_hosts_are_checked_where_no_token_is_asked_for_on_loopback() -> None:
+    assert Settings().checks_hosts
+    assert not Settings(tokens="t").checks_hosts
+    assert not Settings(host="0.0.0.0", insecure=True).checks_hosts
+    assert Settings(host="0.0.0.0", insecure=True, allowed_hosts="rqf.example").checks_hosts
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.7", "example.org"])
