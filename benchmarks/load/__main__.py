@@ -1,0 +1,49 @@
+"""Press a real service as many users would, print the figures, write docs/load.md.
+
+Exits with 1 where a wish is not met.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from benchmarks.load.rest import at_rest
+from benchmarks.load.submissions import submissions
+from benchmarks.load.watched import watched
+from benchmarks.machine import describe
+from benchmarks.report import Section, markdown, print_section
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "load.md"
+
+
+def main() -> int:
+    """All of it, or the part that is named; the number of wishes that were not met."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.load", description=__doc__)
+    parser.add_argument("parts", nargs="*", help="watched, submissions, at_rest; none: all, and the report")
+    parser.add_argument("--pairs", type=int, default=3, help="of sweeps, one alone and one with clients")
+    parser.add_argument("--realizations", type=int, default=20_000, help="of each cell of these sweeps")
+    arguments = parser.parse_args()
+    parts: dict[str, Callable[[], tuple[Section, list[str]]]] = {
+        "watched": partial(watched, arguments.pairs, arguments.realizations),
+        "submissions": submissions,
+        "at_rest": at_rest,
+    }
+    sections, broken = [], []
+    for part in arguments.parts or parts:
+        section, more = parts[part]()
+        print_section(section)
+        sections.append(section)
+        broken += more
+    if not arguments.parts:
+        text = markdown(describe(), sections, title="Load", command="python -m benchmarks.load")
+        DOCUMENT.write_text(text, encoding="utf-8")
+    print("\n".join(broken) or "every wish was met")
+    return len(broken)
+
+
+if __name__ == "__main__":
+    sys.exit(min(main(), 1))
