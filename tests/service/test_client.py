@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 import threading
@@ -14,7 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from service import client as c
@@ -63,7 +64,9 @@ def test_submit_wait_open(client: Client, small_spec: dict[str, Any]) -> None:
     assert looks[-1] == info
     fractions = [look.progress.fraction for look in looks]
     assert fractions == sorted(fractions)
-    assert int(sweep.open()["realizations"].sum()) == 6 * small_spec["realizations"]
+    dataset = sweep.open()
+    assert int(dataset["realizations"].sum()) == 6 * small_spec["realizations"]
+    assert callable(dataset.rqf.collapse)
 
 
 def test_estimate(client: Client, small_spec: dict[str, Any]) -> None:
@@ -109,19 +112,47 @@ def test_wait_survives_a_restart(serve: Serve) -> None:
     looked = threading.Event()
     with ThreadPoolExecutor(1) as pool:
         with serve(_playing(_info("running"))) as url:
-            sweep = Client(url).sweep("abc")
-            waiting = pool.submit(sweep.wait, lambda _: looked.set(), None, 0.01)
+            client = Client(url)
+            waiting = pool.submit(client.sweep("abc").wait, lambda _: looked.set(), None, 0.01)
             assert looked.wait(30)
         with pytest.raises(c.Unreachable):
-            sweep.status()
+            client.with_options(patience=0).sweep("abc").status()
         with serve(_playing(_info("succeeded")), urlsplit(url).port):
             assert waiting.result(30).state == "succeeded"
-        sweep.client.close()
+        client.close()
 
 
-def test_wait_is_patient_only_so_long() -> None:
-    with Client(NOWHERE) as client, pytest.raises(c.Unreachable):
-        client.sweep("abc").wait(patience=0.05, poll=0.01)
+def test_wait_calls_back_in_the_thread_of_its_caller(serve: Serve) -> None:
+    async def in_a_notebook(sweep: Sweep) -> set[int]:
+        threads: set[int] = set()
+        sweep.wait(lambda _: threads.add(threading.get_ident()), poll=0.01)
+        return threads
+
+    with serve(_playing(_info("running"), _info("succeeded"))) as url, Client(url) as client:
+        assert asyncio.run(in_a_notebook(client.sweep("abc"))) == {threading.get_ident()}
+
+
+def test_wait_draws_a_bar(serve: Serve, capsys: pytest.CaptureFixture[str]) -> None:
+    with serve(_playing(_info("running", 0.5), _info("succeeded"))) as url, Client(url) as client:
+        client.sweep("abc").wait(progress=True, poll=0.01)
+    assert "succeeded" in capsys.readouterr().err
+
+
+def test_looks_that_see_nothing_new_are_answered_in_short(serve: Serve) -> None:
+    shown: list[str | None] = []
+
+    async def status(request: Request) -> Response:
+        shown.append(request.headers.get("if-none-match"))
+        if len(shown) == 3:
+            return JSONResponse(_info("succeeded"), headers={"ETag": '"b"'})
+        known = shown[-1] == '"a"'
+        return Response(status_code=304) if known else JSONResponse(_info("running"), headers={"ETag": '"a"'})
+
+    looks: list[str] = []
+    with serve(Starlette(routes=[Route("/v1/sweeps/{id}", status)])) as url, Client(url) as client:
+        client.sweep("abc").wait(lambda info: looks.append(info.state), poll=0.01)
+    assert looks == ["running", "running", "succeeded"]
+    assert shown == [None, '"a"', '"a"']
 
 
 def test_what_is_not_the_service(serve: Serve) -> None:
@@ -157,12 +188,23 @@ def test_token_is_shown_and_kept_secret(serve: Serve) -> None:
         client.sweep("abc").status()
         assert client.storage_options() == {"headers": {"Authorization": "Bearer secret"}}
         assert "secret" not in repr(client.sweep("abc"))
+        assert "secret" not in repr(client)
     assert seen == ["Bearer secret"]
+
+
+def test_a_handle_tells_what_it_is(client: Client, sweep: Sweep, url: str) -> None:
+    assert repr(client) == f"Client({url!r})"
+    assert repr(sweep) == f"Sweep({sweep.id!r} at {url})"
+    assert "succeeded" in sweep._repr_html_()
+    assert "No such sweep" in client.sweep("<b>")._repr_html_()
+    with Client(NOWHERE) as nobody:
+        assert "no service at" in nobody.sweep("<i>")._repr_html_()
+        assert "<i>" not in nobody.sweep("<i>")._repr_html_()
 
 
 def test_client_needs_neither_server_nor_kernels() -> None:
     code = (
-        "import sys, service.client; heavy = {'fastapi', 'numba', 'dask', 'xarray', 'matplotlib'};"
+        "import sys, service.client; heavy = {'fastapi', 'numba', 'dask', 'xarray', 'pandas', 'matplotlib'};"
         "sys.exit(' '.join(heavy & set(sys.modules)) or 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
