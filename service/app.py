@@ -12,8 +12,11 @@ from fastapi_offline import FastAPIOffline
 
 from service import doors, errors, openapi
 from service.deps import tell_token
+from service.metrics import Metrics
 from service.models import Problem
+from service.observe import Observer
 from service.routes import cluster, data, export, health, plots, store, sweeps, theory, zarr
+from service.routes import metrics as metrics_route
 from service.settings import Settings
 from sweeps.coordinator import Coordinator
 
@@ -37,14 +40,19 @@ def create_app(settings: Settings, coordinator: Coordinator) -> FastAPI:
     app.state.settings = settings
     app.state.coordinator = coordinator
     app.state.drawing = anyio.CapacityLimiter(1)
+    app.state.probing = anyio.CapacityLimiter(4)
     app.state.solving = anyio.CapacityLimiter(1)
     errors.install(app)
     doors.install(app, settings)
+    app.state.metrics = metrics = Metrics(coordinator)
+    # The last that is added is the outermost: it sees what the doors refuse, too.
+    app.add_middleware(Observer, metrics=metrics)
     v1 = APIRouter(prefix="/v1", dependencies=[Depends(tell_token)])
     for family in (sweeps, zarr, data, plots, export, theory, cluster, store):
         v1.include_router(family.router)
     app.include_router(v1)
     app.include_router(health.router)
+    app.include_router(metrics_route.router)
     app.add_api_route("/", _home, include_in_schema=False)
     openapi.install(app)
     return app

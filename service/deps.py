@@ -31,12 +31,18 @@ def _solving(request: Request) -> anyio.CapacityLimiter:
     return cast(anyio.CapacityLimiter, request.app.state.solving)
 
 
+def _probing(request: Request) -> anyio.CapacityLimiter:
+    return cast(anyio.CapacityLimiter, request.app.state.probing)
+
+
 SettingsDep = Annotated[Settings, Depends(_settings)]
 CoordinatorDep = Annotated[Coordinator, Depends(_coordinator)]
 #: One thread at a time for what burns a core for seconds, so that such requests queue behind each other
 #: and not in front of everybody else's. Matplotlib's text rendering is not thread-safe either.
 DrawingDep = Annotated[anyio.CapacityLimiter, Depends(_drawing)]
 SolvingDep = Annotated[anyio.CapacityLimiter, Depends(_solving)]
+#: Threads of their own for asking whether all is well: others may all be waiting for what is not.
+ProbingDep = Annotated[anyio.CapacityLimiter, Depends(_probing)]
 SweepId = Annotated[str, Path(description="Id of the sweep, 12 hex digits.", examples=["3f9a1c0b7e2d"])]
 
 

@@ -18,7 +18,6 @@ ServiceError
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Sequence
 from http import HTTPStatus
@@ -51,12 +50,11 @@ from sweeps.errors import (
 from sweeps.state import STATES, Event, transition
 from sweeps.store import is_full
 
-_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+#: Those that routes may take.
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 _TYPE = "urn:rqf:problem:"
 #: What is lost is tried again by the service itself every few seconds.
 _RETRY_SECONDS = 5
-
-log = logging.getLogger(__name__)
 
 
 class ServiceError(Exception):
@@ -202,9 +200,8 @@ class NotReady(ServiceError):
     slug = "not-ready"
     title = "Not ready"
 
-    def __init__(self, reasons: dict[str, str]) -> None:
-        errors = [FieldProblem(field=name, got=why, takes="an answer") for name, why in reasons.items()]
-        super().__init__("; ".join(f"{name}: {why}" for name, why in reasons.items()), errors)
+    def __init__(self, reasons: Sequence[FieldProblem]) -> None:
+        super().__init__(_sentence(reasons), reasons)
 
 
 def problem_of(exc: Exception) -> Problem:
@@ -252,7 +249,7 @@ def refused_at_the_socket(status: HTTPStatus, field: str, got: str, takes: str) 
 
 
 def install(app: FastAPI) -> None:
-    """Makes every error that leaves ``app`` a problem."""
+    """Makes every error that is foreseen, in ``app``, a problem; the rest is for service.observe."""
     for kind in (
         ServiceError,
         SpecError,
@@ -266,7 +263,6 @@ def install(app: FastAPI) -> None:
         PlotError,
         InvalidParameter,
         RequestValidationError,
-        Exception,
     ):
         app.add_exception_handler(kind, _answer)
     app.add_exception_handler(HTTPException, _answer_http)
@@ -281,10 +277,10 @@ def response_of(exc: Exception) -> JSONResponse:
     return _response(problem, headers)
 
 
-async def _answer(request: Request, exc: Exception) -> JSONResponse:
+async def _answer(_request: Request, exc: Exception) -> JSONResponse:
     answer = response_of(exc)
     if answer.status_code == HTTPStatus.INTERNAL_SERVER_ERROR:
-        log.error("%s %s failed", request.method, request.url.path, exc_info=exc)
+        raise exc  # service.observe answers it as well, and the log tells why
     return answer
 
 
@@ -315,7 +311,7 @@ def _allowed_methods(app: FastAPI, scope: Scope) -> list[str]:
     path = {name: scope[name] for name in ("type", "path", "root_path", "headers") if name in scope}
     taken = [
         method
-        for method in _METHODS
+        for method in METHODS
         if any(route.matches({**path, "method": method})[0] is Match.FULL for route in app.routes)
     ]
     return [*taken, "OPTIONS"]

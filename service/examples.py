@@ -165,6 +165,12 @@ _VERIFICATION = {
     "sound": True,
     "repaired": False,
 }
+_METRICS = """\
+# HELP rqf_sweeps Sweeps by state.
+# TYPE rqf_sweeps gauge
+rqf_sweeps{state="queued"} 0.0
+rqf_sweeps{state="running"} 0.0
+"""
 
 
 @dataclass(frozen=True)
@@ -218,6 +224,7 @@ EXAMPLES: dict[str, Example] = {
     "theory": _json(_THEORY, path={}, query={"dimension": ["3"], "bias": ["0.1"], "time": ["5"]}),
     "cluster": _json(_CLUSTER, path={}),
     "healthz": _json({"status": "ok", "version": "0.1.0", "numerics": "3"}, path={}),
+    "metrics": Example(answers={"text/plain": _METRICS}),
     "readyz": _json({"status": "ready", "checks": ["database", "scheduler", "store"]}, path={}),
 }
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import resource
 import signal
 import socket
@@ -11,6 +10,7 @@ import socket
 import uvicorn
 from starlette.types import ASGIApp
 
+from service import logs
 from service.app import create_app
 from service.console import err
 from service.protocol import MAX_HEAD_BYTES, BoundedH11Protocol
@@ -28,7 +28,7 @@ def serve(settings: Settings) -> None:
 
     Raises OSError where the address cannot be bound, SweepsError where the coordinator cannot start.
     """
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logs.configure(settings.log_format, settings.log_level)
     # The server raises the signal that ended it once more; by default SIGTERM would then kill the
     # process before the coordinator is stopped.
     signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -88,6 +88,10 @@ class Settings(BaseSettings):
     )
     dashboard_proxy: bool = Field(
         False, description="Serve the Dask dashboard at /dask, behind the same tokens."
+    )
+    log_format: Literal["text", "json"] = Field("text", description="text, or json: one object per line.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="DEBUG tells of every request, also of those that poll."
     )
     max_spec_kb: int = Field(1024, ge=1, description="Size of one request body, in KiB.")
 

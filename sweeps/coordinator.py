@@ -17,6 +17,7 @@ from typing import TypeVar
 import xarray as xr
 
 from sweeps.attributes import attributes
+from sweeps.counters import Counters
 from sweeps.errors import (
     ClusterLost,
     Conflict,
@@ -33,18 +34,17 @@ from sweeps.options import Options
 from sweeps.overlay import theory_requests
 from sweeps.plan import Limits, Plan, PlanEstimate, estimate_plan, make_plan
 from sweeps.publisher import Publisher
+from sweeps.readiness import Readiness
 from sweeps.reconciler import Reconciler
 from sweeps.spec import SweepSpec, parse_spec
 from sweeps.state import ACTIVE, Event
-from sweeps.status import ClusterInfo, Progress, SweepStatus
+from sweeps.status import Census, ClusterInfo, Progress, SweepStatus
 from sweeps.store import Store
 from sweeps.verify import Report, verify
 
 _Read = TypeVar("_Read")
-_NO_WORKERS = (
-    "no connection to a scheduler with workers yet (at the very first start they compile their kernels, "
-    "for a minute or more)"
-)
+#: What the parts that are asked by ``ready`` may take together to answer.
+_READY_SECONDS = 0.8
 #: What is waited for between attempts at reading a dataset.
 _SECONDS_TO_REPLACE = (0.1, 0.3, 1.0)
 
@@ -58,7 +58,7 @@ class Coordinator:
         self._limits = Limits(max_cells=options.max_cells, max_cpu_hours=options.max_cpu_hours)
         self._database = options.database or f"sqlite:///{root / 'ledger.sqlite'}"
         self._store = Store(root)
-        self._running: tuple[Ledger, Reconciler] | None = None
+        self._running: tuple[Ledger, Reconciler, Readiness] | None = None
         self._opened = ExitStack()
         self._submitting = threading.Lock()
 
@@ -74,7 +74,8 @@ class Coordinator:
             reconciler = Reconciler(self._store, ledger, self._options.scheduler, self._options.workers)
             reconciler.start()
             opened.callback(reconciler.stop)
-            self._running = ledger, reconciler
+            checks = {"store": self._store.check, "database": ledger.check, "scheduler": reconciler.check}
+            self._running = ledger, reconciler, Readiness(checks, _READY_SECONDS)
             self._opened = opened.pop_all()
 
     def stop(self) -> None:
@@ -87,7 +88,7 @@ class Coordinator:
         A priority that the spec names becomes the sweep's; one that failed or was cancelled is taken up.
         """
         # One at a time: of many who want the same, the first alone has to plan it.
-        with self._submitting:
+        with self._submitting, self.counters.watching():
             created = not self._take_up(spec) and self._enter(spec)
         self._reconciler.wake()
         return self.status(spec.id), created
@@ -190,7 +191,8 @@ class Coordinator:
             with suppress(DatasetDamaged):
                 return self._read_dataset(id, read)
             time.sleep(seconds)
-        return self._read_dataset(id, read)
+        with self.counters.watching():
+            return self._read_dataset(id, read)
 
     def _read_dataset(self, id: str, read: Callable[[xr.Dataset], _Read]) -> _Read:
         try:
@@ -244,12 +246,17 @@ class Coordinator:
         return self._reconciler.cluster
 
     def ready(self) -> dict[str, str | None]:
-        """What the service depends on, each with its problem or None."""
-        return {
-            "store": _problem(self._store.check),
-            "database": _problem(self._ledger.check),
-            "scheduler": None if self.cluster().workers else _NO_WORKERS,
-        }
+        """What the service depends on, each with its problem or None; asked now, in less than a second."""
+        return self._parts[2]()
+
+    def census(self) -> Census:
+        """How many sweeps there are in each state, and how long they wait."""
+        return self._ledger.census()
+
+    @property
+    def counters(self) -> Counters:
+        """What was done since the service was started."""
+        return self._store.counters
 
     def _plan(self, spec: SweepSpec) -> Plan:
         return make_plan(spec, self._limits, self._reconciler.speed)
@@ -263,7 +270,7 @@ class Coordinator:
         return self._parts[1]
 
     @property
-    def _parts(self) -> tuple[Ledger, Reconciler]:
+    def _parts(self) -> tuple[Ledger, Reconciler, Readiness]:
         if self._running is None:
             raise RuntimeError("the coordinator was not started")
         return self._running
@@ -291,11 +298,3 @@ def _require_our_numerics(status: SweepStatus, action: str) -> None:
         ours = False
     if not ours:
         raise OtherNumerics(status.id, status.state, action)
-
-
-def _problem(check: Callable[[], None]) -> str | None:
-    try:
-        check()
-    except (OSError, SweepsError) as error:
-        return f"{type(error).__name__}: {error}"
-    return None

@@ -29,8 +29,8 @@ _WINDOW = 2
 class Dispatcher:
     """The cluster at ``scheduler``, or an embedded one of ``workers`` processes, as far as it is there.
 
-    cluster, speed: as they were a few seconds ago. ``wake`` and ``call`` may be used from any thread, the
-    rest from one.
+    cluster, speed: as they were a few seconds ago. ``wake``, ``call`` and ``check`` may be used from any
+    thread, the rest from one.
     """
 
     def __init__(self, scheduler: str | None, workers: int | None) -> None:
@@ -61,6 +61,14 @@ class Dispatcher:
         if self._closed:  # too late for anybody else to look at it
             self.close()
         return call.future
+
+    def check(self) -> None:
+        """Ask the scheduler, whose answer may be waited for. From any thread; raises ClusterLost."""
+        executor = self._executor
+        if executor is None:
+            raise ClusterLost("no connection to a scheduler yet")
+        if not executor.count_workers():
+            raise ClusterLost("the scheduler has no workers yet")
 
     def connect(self) -> bool:
         """Look for the cluster, and at it, if it is time; True if it was looked at. Raises ClusterLost."""

@@ -122,6 +122,18 @@ class Executor:
             log.info("the result of %s is lost: %s", key, error)
         return Outcome()
 
+    def count_workers(self) -> int:
+        """Ask the scheduler how many workers it has. From any thread; raises ClusterLost."""
+        try:
+            answer = self._client.sync(self._ask, n_workers=0)
+        except Exception as error:  # whatever the transport raises
+            raise ClusterLost(f"the Dask scheduler does not answer: {error}") from error
+        return int(answer["n_workers"])
+
+    async def _ask(self, **wanted: int) -> dict[str, Any]:
+        scheduler: Any = self._client.scheduler  # None once the client is closed, which the caller is told
+        return dict(await scheduler.identity(**wanted))
+
     def info(self) -> ClusterInfo:
         """The cluster as it is now. Raises ClusterLost."""
         try:

@@ -32,8 +32,8 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, rela
 from sweeps.errors import Conflict, InvalidCursor, LedgerLost, UnknownSweep
 from sweeps.migrations import upgrade
 from sweeps.recent import Recent
-from sweeps.state import ACTIVE, FINAL, Event, State, transition
-from sweeps.status import CellFailure, Progress, SweepStatus, Usage
+from sweeps.state import ACTIVE, FINAL, STATES, Event, State, transition
+from sweeps.status import CellFailure, Census, Progress, SweepStatus, Usage
 
 #: Of the failures of a sweep, and of each one's reason in characters, so many are kept.
 MAX_FAILURES = 100
@@ -222,6 +222,15 @@ class Ledger:
         with self._transaction() as session:
             sweeps, cells_total, cpu_seconds = session.execute(query).one()
         return Usage(sweeps, int(cells_total or 0), float(cpu_seconds or 0))
+
+    def census(self) -> Census:
+        """How many sweeps there are in each state, and how old the oldest queued one is."""
+        query = select(_Sweep.state, func.count(), func.min(_Sweep.created)).group_by(_Sweep.state)
+        with self._transaction() as session:
+            found = {state: (count, oldest) for state, count, oldest in session.execute(query)}
+        _, oldest = found.get("queued", (0, self._now()))
+        counts = {state: found[state][0] if state in found else 0 for state in STATES}
+        return Census(counts, max((self._now() - oldest).total_seconds(), 0.0))
 
     def active(self) -> dict[str, int]:
         """The sweeps that want to be computed, oldest first: their priority by their id."""

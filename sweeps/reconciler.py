@@ -86,6 +86,10 @@ class Reconciler:
         """Run a function on some worker: see Dispatcher.call."""
         return self._dispatcher.call(function, *arguments)
 
+    def check(self) -> None:
+        """Ask the scheduler: see Dispatcher.check."""
+        self._dispatcher.check()
+
     @property
     def cluster(self) -> ClusterInfo:
         """The cluster, as it was a few seconds ago."""
@@ -154,7 +158,7 @@ class Reconciler:
                 self._guarded(job, partial(self._account, job, task, outcome))
             except Exception:
                 # The others must land all the same, and this sweep must not wait for what it was not told.
-                log.exception("sweep %s begins anew", job.id)
+                log.exception("sweep %s begins anew", job.id, extra={"sweep": job.id})
                 self._forget(job.id)
                 self._changed = True
 
@@ -167,16 +171,21 @@ class Reconciler:
             self._live[job.id] = job.progress()
 
     def _account(self, job: Job, task: Task, outcome: Outcome) -> None:
+        told = {"sweep": job.id}
         if outcome.error is not None:
-            log.warning("a task of sweep %s failed: %s", job.id, outcome.error)
+            log.warning("a task of sweep %s failed: %s", job.id, outcome.error, extra=told)
             job.broke(task, str(outcome.error))
         elif outcome.result is None:
             job.lost(task)
         else:
             job.account(task, outcome.result, outcome.worker)
+            self._store.counters.stored([task.blocks[place] for place in outcome.result.stored])
             for reason in outcome.result.failures.values():
-                log.warning("a block of sweep %s failed on %s: %s", job.id, outcome.worker, reason)
+                log.warning(
+                    "a block of sweep %s failed on %s: %s", job.id, outcome.worker, reason, extra=told
+                )
             if outcome.result.no_space is not None:
+                self._store.counters.store_failed()
                 self._stall(job.id, outcome.result.no_space)
                 return
         self._live[job.id] = job.progress()
@@ -215,14 +224,15 @@ class Reconciler:
             if is_full(error):
                 self._stall(id, str(error))
             else:
-                log.exception("sweep %s cannot be started", id)
+                log.exception("sweep %s cannot be started", id, extra={"sweep": id})
                 self._end(id, "fail", _reason(error))
             return
         if status.state == "queued":
             self._move(id, "start")
         self._jobs[id] = job
         self._live[id] = progress = job.progress()
-        log.info("sweep %s: %d of %d blocks are there", id, progress.blocks_done, progress.blocks_total)
+        told = f"{progress.blocks_done} of {progress.blocks_total} blocks are there"
+        log.info("sweep %s: %s", id, told, extra={"sweep": id})
 
     def _new_job(self, status: SweepStatus) -> Job:
         spec = parse_spec(status.spec)
@@ -269,7 +279,7 @@ class Reconciler:
         else:
             job.publish(completed(status), _TURN_SECONDS)
             if self._move(job.id, "succeed"):
-                log.info("sweep %s has succeeded", job.id)
+                log.info("sweep %s has succeeded", job.id, extra={"sweep": job.id})
             self._forget(job.id)
 
     def _note(self, job: Job) -> None:
@@ -289,7 +299,7 @@ class Reconciler:
             for id in doomed - self._dispatcher.sweeps():
                 self._store.remove_cells(id)
                 self._store.remove_sweep(id)
-                log.info("sweep %s is deleted", id)
+                log.info("sweep %s is deleted", id, extra={"sweep": id})
 
     def _revive(self) -> None:
         """Resume what was stalled, once there is room again."""
@@ -301,20 +311,21 @@ class Reconciler:
         if stalled and self._store.has_space():
             self._store.restore_reserve()
             for id in stalled:
-                log.info("sweep %s goes on: there is room again", id)
+                log.info("sweep %s goes on: there is room again", id, extra={"sweep": id})
                 self._move(id, "resume")
             self._changed = True
 
     def _guarded(self, job: Job, action: Callable[[], None]) -> None:
         """Do something for one sweep; if it cannot be done, that sweep stalls or fails, and no other."""
         try:
-            action()
+            with self._store.counters.watching():
+                action()
         except (ClusterLost, LedgerLost):
             raise
         except UnknownSweep:  # deleted in this very moment
             self._forget(job.id)
         except DatasetDamaged as error:
-            log.warning("%s: it is written anew", error)
+            log.warning("%s: it is written anew", error, extra={"sweep": job.id})
             remove_dataset(self._store.dataset_path(job.id))
             self._forget(job.id)
             self._changed = True
@@ -322,14 +333,14 @@ class Reconciler:
             if is_full(error):
                 self._stall(job.id, str(error))
             else:
-                log.exception("sweep %s cannot go on", job.id)
+                log.exception("sweep %s cannot go on", job.id, extra={"sweep": job.id})
                 self._end(job.id, "fail", _reason(error))
 
     def _stall(self, id: str, reason: str) -> None:
         # What was held back lets the ledger note it, which may be on the same disk.
         self._store.release_reserve()
         text = f"disk full: {reason}; make room, and it goes on by itself"
-        log.warning("sweep %s is paused, %s", id, text)
+        log.warning("sweep %s is paused, %s", id, text, extra={"sweep": id})
         self._end(id, "stall", text)
 
     def _end(self, id: str, event: Event, reason: str) -> None:
@@ -349,7 +360,7 @@ class Reconciler:
         try:
             self._store.stop(id)
         except OSError as error:  # no room for a flag either: they end by themselves a little later
-            log.warning("tasks of sweep %s cannot be told to stop: %s", id, error)
+            log.warning("tasks of sweep %s cannot be told to stop: %s", id, error, extra={"sweep": id})
 
     def _let_go(self, id: str) -> None:
         """Stop computing a sweep; ledger and dataset tell how far it came, and its state."""
@@ -365,7 +376,7 @@ class Reconciler:
         except LedgerLost:
             raise
         except Exception:
-            log.exception("the dataset of sweep %s cannot be brought up to date", id)
+            log.exception("the dataset of sweep %s cannot be brought up to date", id, extra={"sweep": id})
         finally:
             self._forget(id)
 
@@ -378,7 +389,7 @@ class Reconciler:
         try:
             self._ledger.apply(id, event, error)
         except (Conflict, UnknownSweep) as refused:
-            log.info("sweep %s: %s", id, refused)
+            log.info("sweep %s: %s", id, refused, extra={"sweep": id})
             return False
         return True
 

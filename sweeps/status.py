@@ -65,6 +65,14 @@ class Usage:
 
 
 @dataclass(frozen=True)
+class Census:
+    """How many sweeps are in each state, and for how long the oldest that is queued has been entered."""
+
+    sweeps: dict[State, int]
+    queue_seconds: float
+
+
+@dataclass(frozen=True)
 class WorkerInfo:
     """One Dask worker; memory in bytes."""
 

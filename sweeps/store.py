@@ -38,6 +38,7 @@ from rqf_engine.moments import WIDTH, Moments
 from sweeps import chunk
 from sweeps.blocks import Block, Node, node_of, number_of
 from sweeps.cells import Cell
+from sweeps.counters import Counters
 from sweeps.errors import DatasetDamaged, StoreInUse
 from sweeps.files import replace
 from sweeps.garbage import Garbage, find_garbage, remove, weigh
@@ -65,6 +66,7 @@ class Store:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.counters = Counters()
         self._arrays: set[int] = set()
         #: Held while notes change, or must not.
         self._notes = threading.Lock()
@@ -103,6 +105,7 @@ class Store:
             # Other errors of the file system tell nothing about the block.
             if isinstance(error, OSError) and error.errno != errno.EIO:
                 raise
+            self.counters.store_failed()
             log.warning("block %s is damaged and will be simulated again: %s", block.key, error)
             self.remove_block(block)
             return None
@@ -159,6 +162,7 @@ class Store:
             if np.isnan(table[: 2 * len(request.biases)]).any():  # what a chunk that is gone reads as
                 raise ValueError("its chunk is missing")
         except _DAMAGE as error:
+            self.counters.store_failed()
             log.warning("theory %s is damaged and will be solved again: %s", request.id, error)
             shutil.rmtree(path)
             return None

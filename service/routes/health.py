@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from anyio.to_thread import run_sync
 from fastapi import APIRouter, Request
 
 from rqf_engine import NUMERICS_VERSION
-from service.deps import CoordinatorDep
+from service.deps import CoordinatorDep, ProbingDep
 from service.errors import NotReady
-from service.models import Health, Problem, Ready
+from service.models import FieldProblem, Health, Problem, Ready
 
 router = APIRouter(tags=["health"])
+
+_ADVICE = {
+    "store": "a directory that can be written to and has room: RQF_DATA",
+    "database": "a database that answers: RQF_DATABASE",
+    "scheduler": "a Dask cluster with workers: RQF_SCHEDULER, or a minute at the very first start, when "
+    "the workers compile their kernels",
+}
 
 
 @router.get("/healthz")
@@ -18,11 +26,18 @@ async def healthz(request: Request) -> Health:
     return Health(version=request.app.version, numerics=NUMERICS_VERSION)
 
 
-@router.get("/readyz", responses={503: {"model": Problem}})
-async def readyz(coordinator: CoordinatorDep) -> Ready:
-    """Readiness: 200 once store, database and scheduler answer, else 503 with the reasons."""
-    checks = coordinator.ready()
-    reasons = {name: why for name, why in checks.items() if why is not None}
+@router.get(
+    "/readyz",
+    responses={503: {"model": Problem, "description": "Some part does not answer; `errors` say why."}},
+)
+async def readyz(coordinator: CoordinatorDep, probing: ProbingDep) -> Ready:
+    """Readiness: store, database and scheduler are asked; 200 once all answer, else 503 with the reasons."""
+    checks = await run_sync(coordinator.ready, limiter=probing)
+    reasons = [
+        FieldProblem(field=name, got=why, takes=_ADVICE[name])
+        for name, why in checks.items()
+        if why is not None
+    ]
     if reasons:
         raise NotReady(reasons)
     return Ready(checks=sorted(checks))

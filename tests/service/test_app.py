@@ -11,6 +11,10 @@ import pytest
 from fastapi import FastAPI
 
 from service import errors
+from service.metrics import Metrics
+from service.observe import Observer
+from service.settings import Settings
+from sweeps.coordinator import Coordinator
 from sweeps.spec import parse_spec
 
 Serve = Callable[..., AbstractContextManager[str]]
@@ -54,6 +58,7 @@ def test_routes_are_those_of_the_interface(openapi: dict[str, Any]) -> None:
         "get /v1/cluster",
         "get /healthz",
         "get /readyz",
+        "get /metrics",
     }
 
 
@@ -69,17 +74,23 @@ def test_interactive_documentation_is_there(http: httpx.Client) -> None:
     assert "swagger" in http.get("/docs").text.lower()
 
 
-def test_unforeseen_errors_tell_nothing(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+def test_unforeseen_errors_tell_nothing(
+    serve: Serve, caplog: pytest.LogCaptureFixture, settings: Settings
+) -> None:
     app = FastAPI()
     errors.install(app)
+    app.add_middleware(Observer, metrics=Metrics(Coordinator(settings)))
 
     @app.get("/broken")
     def broken() -> None:
         raise RuntimeError("the secret inside")
 
     with serve(app) as url:
-        answer = httpx.get(f"{url}/broken", trust_env=False)
+        answer = httpx.get(f"{url}/broken", trust_env=False, headers={"X-Request-ID": "mine-1"})
     assert answer.status_code == 500
     assert answer.headers["content-type"] == "application/problem+json"
     assert "secret" not in answer.text
+    assert answer.headers["x-request-id"] == "mine-1"
+    (record,) = [record for record in caplog.records if record.exc_info]
     assert "the secret inside" in caplog.text
+    assert record.__dict__["status"] == 500

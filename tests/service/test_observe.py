@@ -1,0 +1,132 @@
+"""What the service tells about itself: request ids, lines of the log, metrics."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from structlog.contextvars import bound_contextvars
+
+from service import logs
+from service.client import Sweep
+
+
+@pytest.fixture
+def root_logger() -> Iterator[logging.Logger]:
+    """The root logger, put back afterwards."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield root
+    root.handlers[:], root.level = handlers, level
+
+
+def _metrics(http: httpx.Client) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+    answer = http.get("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(answer.text)
+        for sample in family.samples
+    }
+
+
+@pytest.mark.parametrize("shown", ["mine-1", "a.B_9" * 12])
+def test_a_request_keeps_its_id(http: httpx.Client, shown: str) -> None:
+    assert http.get("/healthz", headers={"X-Request-ID": shown}).headers["x-request-id"] == shown
+
+
+@pytest.mark.parametrize("shown", ["", "two words", "x" * 65, "é", "<script>"])
+def test_a_request_gets_an_id_where_it_has_none(http: httpx.Client, shown: str) -> None:
+    answer = http.get("/v1/sweeps/0123456789ab", headers={b"X-Request-ID": shown.encode()})
+    assert answer.status_code == 404
+    assert len(answer.headers["x-request-id"]) == 16
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_a_line_for_each_request_and_none_for_polls(
+    http: httpx.Client, sweep: Sweep, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="service.observe")
+    for _ in range(2):
+        http.get(f"/v1/sweeps/{sweep.id}")
+    http.get(
+        f"/v1/sweeps/{sweep.id}/data?var=collapse&method=nearest", headers={"Authorization": "Bearer s3cret"}
+    )
+    http.get("/no%0Aroute")
+    http.request("FOO", "/healthz")
+    http.get("/healthz")  # a line is written after its answer: this one comes after all the others
+    told = [record for record in caplog.records if record.name == "service.observe"]
+    assert [record.getMessage() for record in told] == [
+        f"GET /v1/sweeps/{sweep.id}/data 200",
+        "GET /no%0Aroute 404",
+        "FOO /healthz 405",
+    ]
+    fields = told[0].__dict__
+    assert (fields["method"], fields["status"], fields["sweep"]) == ("GET", 200, sweep.id)
+    assert fields["milliseconds"] > 0
+    assert "s3cret" not in caplog.text
+
+
+def test_lines_as_json_and_as_text(root_logger: logging.Logger, capsys: pytest.CaptureFixture[str]) -> None:
+    log = logging.getLogger("sweeps.reconciler")
+    for form in ("json", "text"):
+        logs.configure(form, "INFO")
+        with bound_contextvars(request_id="r1"):
+            log.info("sweep %s has succeeded", "0123456789ab", extra={"sweep": "0123456789ab"})
+            log.debug("not told")
+    as_json, as_text = capsys.readouterr().err.splitlines()
+    assert (
+        json.loads(as_json).items()
+        >= {
+            "event": "sweep 0123456789ab has succeeded",
+            "level": "info",
+            "logger": "sweeps.reconciler",
+            "request_id": "r1",
+            "sweep": "0123456789ab",
+        }.items()
+    )
+    assert "sweep 0123456789ab has succeeded" in as_text
+    assert "request_id=r1" in as_text
+    assert as_text.count("0123456789ab") == 1
+
+
+def test_a_traceback_stands_in_the_line(
+    root_logger: logging.Logger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logs.configure("json", "INFO")
+    try:
+        raise RuntimeError("broken")
+    except RuntimeError:
+        logging.getLogger("any").exception("it failed")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "RuntimeError: broken" in json.loads(line)["exception"]
+
+
+def test_metrics_count_requests_sweeps_and_work(http: httpx.Client, sweep: Sweep) -> None:
+    route = frozenset({("route", "/v1/sweeps/{id}"), ("method", "GET")})
+    requests = ("rqf_requests_total", route | {("status", "200")})
+    before = _metrics(http)
+    http.get(f"/v1/sweeps/{sweep.id}")
+    http.get("/v1/sweeps/0123456789ab")
+    http.request("FOO", "/nowhere/at/all")
+    after = _metrics(http)
+    assert after[requests] == before.get(requests, 0) + 1
+    assert after["rqf_requests_total", route | {("status", "404")}] >= 1
+    nowhere = {("route", "none"), ("method", "OTHER"), ("status", "404")}
+    assert after["rqf_requests_total", frozenset(nowhere)] >= 1
+    assert (
+        after["rqf_request_seconds_count", route] == before.get(("rqf_request_seconds_count", route), 0) + 2
+    )
+    none = frozenset[tuple[str, str]]()
+    listed = http.get("/v1/sweeps", params={"state": "succeeded", "limit": 1000}).json()["sweeps"]
+    assert after["rqf_sweeps", frozenset({("state", "succeeded")})] == len(listed) >= 1
+    assert after["rqf_blocks_total", none] >= sweep.status().progress.blocks_total
+    assert after["rqf_realization_steps_total", none] > 0
+    assert after["rqf_workers", none] == 1
+    assert after["rqf_store_errors_total", none] >= 0
+    assert after["rqf_queue_age_seconds", none] >= 0
+    assert after["process_resident_memory_bytes", none] > 0
