@@ -240,21 +240,27 @@ def _problem(status: int, slug: str, title: str, *fields: tuple[str, str, str]) 
 
 #: By status.
 PROBLEMS: dict[int, dict[str, Any]] = {
-    400: _problem(400, "bad-request", "Bad Request", ("Host", "'example.org'", "the name of this service")),
+    400: _problem(400, "bad-request", "Bad Request", ("request", "bytes that are no HTTP", "HTTP/1.1")),
     401: _problem(
         401,
         "unauthorized",
         "A token is needed",
-        ("Authorization", "no valid token", "Bearer and one of RQF_TOKENS"),
+        ("Authorization", "no valid token", "Bearer and a token, or Basic with the token as password"),
     ),
     403: _problem(
         403,
         "forbidden",
-        "The token does not allow it",
-        ("token", "role read", "role submit for POST and DELETE"),
+        "Not allowed",
+        ("token", "notebook, which may only read", "one of the role submit"),
     ),
     404: _problem(
         404, "not-found", "No such sweep", ("id", "'0123456789ab'", "the id of a sweep: GET /v1/sweeps")
+    ),
+    408: _problem(
+        408,
+        "timeout",
+        "The request did not come in time",
+        ("body", "17 bytes", "all of it within 30 s"),
     ),
     409: _problem(
         409, "conflict", "The sweep's state forbids it", ("state", "succeeded", "queued or running or paused")
@@ -277,6 +283,12 @@ PROBLEMS: dict[int, dict[str, Any]] = {
         "Range not satisfiable",
         ("Range", "'bytes=99999-'", "bytes within 0…1023"),
     ),
+    421: _problem(
+        421,
+        "misdirected",
+        "Not the host that was asked",
+        ("Host", "'example.org'", "localhost, or more of RQF_ALLOWED_HOSTS"),
+    ),
     422: _problem(
         422,
         "invalid-request",
@@ -287,7 +299,7 @@ PROBLEMS: dict[int, dict[str, Any]] = {
         429,
         "too-many-requests",
         "Too many requests",
-        ("requests", "61 within a second", "at most 60 a second"),
+        ("requests", "more than allowed", "20 per second (RQF_TOKEN_REQUESTS_PER_SECOND)"),
     ),
     503: _problem(503, "not-ready", "Not ready", ("database", "no answer", "the same request later")),
     507: _problem(

@@ -30,10 +30,13 @@ TAGS = [
     {"name": "health", "description": "For whoever runs the service: alive, ready, measured."},
 ]
 
-#: What any operation under /v1 may answer, beside what its own route tells.
-_ANYWHERE = (400, 401, 403, 429, 503)
+#: What any operation may answer, beside what its own route tells.
+_ANYWHERE = (400, 408, 413, 421)
+#: What those may that ask for a token, all but the probes.
+_GUARDED = (401, 403, 429, 503)
+_PROBES = ("/healthz", "/readyz")
 #: What those may that write to the store.
-_WRITING = (413, 507)
+_WRITING = (507,)
 
 
 def spec_schema() -> dict[str, Any]:
@@ -62,8 +65,8 @@ def complete(document: dict[str, Any]) -> None:
     for path, method, operation in operations(document):
         responses = operation["responses"]
         responses.pop("4XX", None)
-        common = [*_ANYWHERE, *(_WRITING if method in ("post", "delete") else ())]
-        for status in common if path.startswith("/v1/") else ():
+        guarded = () if path in _PROBES else _GUARDED
+        for status in (*_ANYWHERE, *guarded, *(_WRITING if method in ("post", "delete") else ())):
             responses.setdefault(str(status), {"description": HTTPStatus(status).phrase})
         for status, response in responses.items():
             if int(status) >= HTTPStatus.BAD_REQUEST:

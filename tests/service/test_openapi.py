@@ -135,6 +135,7 @@ def test_documented_specs_are_taken(http: httpx.Client, example: dict[str, Any])
         (404, "GET", "/v1/sweeps/0123456789ab", None, {}),
         (409, "POST", f"/v1/sweeps/{TINY_ID}/cancel", None, {}),
         (415, "POST", "/v1/sweeps", json.dumps(TINY), {"content-type": "text/plain"}),
+        (421, "GET", "/v1/sweeps", None, {"host": "example.org"}),
         (422, "GET", "/v1/sweeps?limit=0", None, {}),
     ],
 )
