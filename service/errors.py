@@ -41,6 +41,7 @@ from sweeps.errors import (
     InvalidCursor,
     LedgerLost,
     OtherNumerics,
+    OverQuota,
     PlotError,
     SpecError,
     TooLarge,
@@ -72,6 +73,14 @@ class ServiceError(Exception):
         self.headers = headers
 
 
+class _OneField(ServiceError):
+    """What is wrong with one field."""
+
+    def __init__(self, field: str, got: str, takes: str, headers: dict[str, str] | None = None) -> None:
+        errors = [FieldProblem(field=field, got=got, takes=takes)]
+        super().__init__(_sentence(errors), errors, headers)
+
+
 class InvalidQuery(ServiceError):
     """Query parameters that are not taken; ``errors`` has one entry for each."""
 
@@ -83,28 +92,20 @@ class InvalidQuery(ServiceError):
         super().__init__(_sentence(errors), errors)
 
 
-class PayloadTooLarge(ServiceError):
+class PayloadTooLarge(_OneField):
     """More was sent, or asked for, than one request carries; ``takes`` names the limit."""
 
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
     slug = "too-large"
     title = "Too large"
 
-    def __init__(self, field: str, got: str, takes: str) -> None:
-        errors = [FieldProblem(field=field, got=got, takes=takes)]
-        super().__init__(_sentence(errors), errors)
 
-
-class UnsupportedMediaType(ServiceError):
+class UnsupportedMediaType(_OneField):
     """The body is declared as something else than what is taken."""
 
     status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
     slug = "unsupported-media-type"
     title = "Unsupported media type"
-
-    def __init__(self, field: str, got: str, takes: str) -> None:
-        errors = [FieldProblem(field=field, got=got, takes=takes)]
-        super().__init__(_sentence(errors), errors)
 
 
 class KeyNotFound(ServiceError):
@@ -131,7 +132,7 @@ class UnsatisfiableRange(ServiceError):
         super().__init__(_sentence(errors), errors, {"Content-Range": f"bytes */{size}"})
 
 
-class Unauthorized(ServiceError):
+class Unauthorized(_OneField):
     """The request shows no token, or a wrong one."""
 
     status = HTTPStatus.UNAUTHORIZED
@@ -141,23 +142,19 @@ class Unauthorized(ServiceError):
     def __init__(self) -> None:
         # What it got is a secret, or nearly one: it is never echoed.
         takes = "Bearer and a token, or Basic with the token as password"
-        errors = [FieldProblem(field="Authorization", got="no valid token", takes=takes)]
-        super().__init__(_sentence(errors), errors, {"WWW-Authenticate": 'Bearer, Basic realm="rqf"'})
+        headers = {"WWW-Authenticate": 'Bearer, Basic realm="rqf"'}
+        super().__init__("Authorization", "no valid token", takes, headers)
 
 
-class Forbidden(ServiceError):
+class Forbidden(_OneField):
     """The token's role, or the page that asks, does not allow it."""
 
     status = HTTPStatus.FORBIDDEN
     slug = "forbidden"
     title = "Not allowed"
 
-    def __init__(self, field: str, got: str, takes: str) -> None:
-        errors = [FieldProblem(field=field, got=got, takes=takes)]
-        super().__init__(_sentence(errors), errors)
 
-
-class Misdirected(ServiceError):
+class Misdirected(_OneField):
     """The request names a host that this service is not known as."""
 
     status = HTTPStatus.MISDIRECTED_REQUEST
@@ -165,11 +162,10 @@ class Misdirected(ServiceError):
     title = "Not the host that was asked"
 
     def __init__(self, got: str, takes: str) -> None:
-        errors = [FieldProblem(field="Host", got=got, takes=takes)]
-        super().__init__(_sentence(errors), errors)
+        super().__init__("Host", got, takes)
 
 
-class SlowRequest(ServiceError):
+class SlowRequest(_OneField):
     """The body did not come in time."""
 
     status = HTTPStatus.REQUEST_TIMEOUT
@@ -177,11 +173,10 @@ class SlowRequest(ServiceError):
     title = "The request did not come in time"
 
     def __init__(self, got: str, takes: str) -> None:
-        errors = [FieldProblem(field="body", got=got, takes=takes)]
-        super().__init__(_sentence(errors), errors, {"Connection": "close"})
+        super().__init__("body", got, takes, {"Connection": "close"})
 
 
-class TooManyRequests(ServiceError):
+class TooManyRequests(_OneField):
     """More than a limit allows; ``seconds`` until there is room again."""
 
     status = HTTPStatus.TOO_MANY_REQUESTS
@@ -189,8 +184,7 @@ class TooManyRequests(ServiceError):
     title = "Too many requests"
 
     def __init__(self, field: str, got: str, takes: str, seconds: float) -> None:
-        errors = [FieldProblem(field=field, got=got, takes=takes)]
-        super().__init__(_sentence(errors), errors, {"Retry-After": str(math.ceil(seconds))})
+        super().__init__(field, got, takes, {"Retry-After": str(math.ceil(seconds))})
 
 
 class NotReady(ServiceError):
@@ -209,12 +203,8 @@ def problem_of(exc: Exception) -> Problem:
     match exc:
         case ServiceError():
             return _problem(exc.status, exc.slug, exc.title, str(exc), exc.errors)
-        case TooLarge():
-            return _refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too-large", "Too large", _spec_fields(exc))
-        case SpecError():
-            return _refusal(
-                HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-spec", "The spec is not valid", _spec_fields(exc)
-            )
+        case SpecError() | OverQuota():
+            return _refused_sweep(exc)
         case UnknownSweep() | InvalidCursor():
             return _not_there(exc)
         case Conflict():
@@ -260,6 +250,7 @@ def install(app: FastAPI) -> None:
         DatasetDamaged,
         LedgerLost,
         OSError,
+        OverQuota,
         PlotError,
         InvalidParameter,
         RequestValidationError,
@@ -361,8 +352,16 @@ def _states_for(action: str) -> str:
     return " or ".join(state for state in STATES if transition(state, cast(Event, action)))
 
 
-def _spec_fields(exc: SpecError) -> list[FieldProblem]:
-    return [FieldProblem(field=p.field or "spec", got=p.got, takes=p.takes) for p in exc.problems]
+def _refused_sweep(exc: SpecError | OverQuota) -> Problem:
+    fields = [FieldProblem(field=p.field or "spec", got=p.got, takes=p.takes) for p in exc.problems]
+    match exc:
+        case OverQuota():
+            title = "More than this token may have at a time"
+            return _refusal(HTTPStatus.TOO_MANY_REQUESTS, "over-quota", title, fields)
+        case TooLarge():
+            return _refusal(PayloadTooLarge.status, PayloadTooLarge.slug, PayloadTooLarge.title, fields)
+        case _:
+            return _refusal(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-spec", "The spec is not valid", fields)
 
 
 def _query_fields(exc: InvalidParameter | RequestValidationError) -> list[FieldProblem]:

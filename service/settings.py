@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_v
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from service.tokens import Token, distinct
+from sweeps.quota import Quota
 
 _CONFIG = SettingsConfigDict(
     env_prefix="RQF_", env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True
@@ -121,6 +122,12 @@ class Settings(BaseSettings):
     def guarded(self) -> bool:
         """Whether a token is needed."""
         return bool(self.tokens) or self.tokens_file is not None
+
+    @property
+    def quota(self) -> Quota | None:
+        """What the sweeps of one token may ask for at a time; None: anything."""
+        quota = Quota(self.token_max_sweeps, self.token_max_cells, self.token_max_cpu_hours)
+        return None if quota == Quota() else quota
 
     @property
     def checks_hosts(self) -> bool:

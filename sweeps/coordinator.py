@@ -34,11 +34,12 @@ from sweeps.options import Options
 from sweeps.overlay import theory_requests
 from sweeps.plan import Limits, Plan, PlanEstimate, estimate_plan, make_plan
 from sweeps.publisher import Publisher
+from sweeps.quota import Quota
 from sweeps.readiness import Readiness
 from sweeps.reconciler import Reconciler
 from sweeps.spec import SweepSpec, parse_spec
-from sweeps.state import ACTIVE, Event
-from sweeps.status import Census, ClusterInfo, Progress, SweepStatus
+from sweeps.state import ACTIVE, Event, transition
+from sweeps.status import Census, ClusterInfo, Progress, SweepStatus, Usage
 from sweeps.store import Store
 from sweeps.verify import Report, verify
 
@@ -82,33 +83,40 @@ class Coordinator:
         """End in order; sweeps under way go on at the next start."""
         self._opened.close()
 
-    def submit(self, spec: SweepSpec) -> tuple[SweepStatus, bool]:
-        """Enter a sweep, or find the one with the same physics; True if it is new. Raises SpecError.
+    def submit(
+        self, spec: SweepSpec, owner: str = "", quota: Quota | None = None
+    ) -> tuple[SweepStatus, bool]:
+        """Enter a sweep, or find the one with the same physics; True if it is new.
 
-        A priority that the spec names becomes the sweep's; one that failed or was cancelled is taken up.
+        A priority that the spec names becomes the sweep's; one that failed or was cancelled is taken up, for
+        which its owner must have room. Raises SpecError, OverQuota.
         """
-        # One at a time: of many who want the same, the first alone has to plan it.
+        # One at a time: of many who want the same, the first alone has to plan it; and no two of one owner
+        # take the same last place.
         with self._submitting, self.counters.watching():
-            created = not self._take_up(spec) and self._enter(spec)
+            created = not self._take_up(spec, quota) and self._enter(spec, owner, quota)
         self._reconciler.wake()
         return self.status(spec.id), created
 
-    def _take_up(self, spec: SweepSpec) -> bool:
+    def _take_up(self, spec: SweepSpec, quota: Quota | None) -> bool:
         """Whether the sweep is known; if so it is wanted again."""
         with self._reconciler.guard:
             try:
                 status = self._ledger.get(spec.id)
             except UnknownSweep:
                 return False
+            self._require_room(status, "submit", quota)
             if "priority" in spec.model_fields_set and spec.priority != status.priority:
                 self._ledger.set_priority(spec.id, spec.priority)
             if status.state in ("failed", "cancelled"):
                 self._ledger.apply(spec.id, "submit")
             return True
 
-    def _enter(self, spec: SweepSpec) -> bool:
+    def _enter(self, spec: SweepSpec, owner: str, quota: Quota | None) -> bool:
         plan = self._plan(spec)
         estimate = estimate_plan(plan, spec)
+        if quota is not None:
+            quota.check(self._ledger.usage(owner) + Usage(1, estimate.cells, estimate.cpu_seconds))
         progress = Progress(blocks_total=estimate.blocks, cells_total=estimate.cells)
         with self._reconciler.guard:
             self._ledger.add(
@@ -118,6 +126,7 @@ class Coordinator:
                 spec.canonical(),
                 progress,
                 spec.priority,
+                owner,
                 cpu_seconds=estimate.cpu_seconds,
             )
             self._store.spare(spec.id)
@@ -125,6 +134,10 @@ class Coordinator:
             path = self._store.dataset_path(spec.id)
             Publisher(path, plan, spec).create(attributes(self._ledger.get(spec.id)))
         return True
+
+    def _require_room(self, status: SweepStatus, event: Event, quota: Quota | None) -> None:
+        if quota is not None and transition(status.state, event) is not None:
+            quota.check(self._ledger.usage(status.owner, also=status.id))
 
     def estimate(self, spec: SweepSpec) -> PlanEstimate:
         """What a sweep would take; nothing is stored. Raises SpecError."""
@@ -154,10 +167,12 @@ class Coordinator:
         """Stop a sweep until it is resumed. Raises UnknownSweep, Conflict."""
         return self._halt(id, "pause")
 
-    def resume(self, id: str) -> SweepStatus:
-        """Go on with a paused sweep, or retry a failed one. Raises UnknownSweep, Conflict."""
-        with self._reconciler.guard:
-            _require_our_numerics(self._ledger.get(id), "resume")
+    def resume(self, id: str, quota: Quota | None = None) -> SweepStatus:
+        """Go on with a paused sweep, or retry a failed one. Raises UnknownSweep, Conflict, OverQuota."""
+        with self._submitting, self._reconciler.guard:
+            found = self._ledger.get(id)
+            _require_our_numerics(found, "resume")
+            self._require_room(found, "resume", quota)
             status = self._ledger.apply(id, "resume")
         self._reconciler.wake()
         return self._with_live(status)

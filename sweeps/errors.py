@@ -7,6 +7,7 @@ SweepsError
 ├── InvalidCursor    no page of sweeps begins there
 ├── Conflict         the sweep's state forbids the action
 │   └── OtherNumerics  as does the numerics version that made it
+├── OverQuota        with it, its owner's sweeps would ask for more than is allowed
 ├── DatasetDamaged   what a result dataset holds cannot be read
 ├── StoreInUse       another process owns the store
 ├── LedgerLost       the database does not answer
@@ -91,6 +92,14 @@ class OtherNumerics(Conflict):
     def __init__(self, id: str, state: str, action: str) -> None:
         super().__init__(id, state, action)
         self.args = (f"sweep {id} is of another numerics version: cannot {action} it, submit its spec again",)
+
+
+class OverQuota(SweepsError):
+    """One owner's sweeps would ask for more than is allowed; ``problems`` has an entry for each limit."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("; ".join(str(problem) for problem in self.problems))
 
 
 class DatasetDamaged(SweepsError):

@@ -213,11 +213,11 @@ class Ledger:
         following = str(page[-1].number) if len(rows) > limit else None
         return [_status(row, labels[row.number]) for row in page], following
 
-    def usage(self, owner: str) -> Usage:
-        """What an owner's sweeps that have not ended ask for together."""
+    def usage(self, owner: str, also: str = "") -> Usage:
+        """What an owner's sweeps that have not ended, and the one with the id ``also``, ask for together."""
         cells = func.sum(_Sweep.progress["cells_total"].as_integer())
         query = select(func.count(), cells, func.sum(_Sweep.cpu_seconds)).where(
-            _Sweep.owner == owner, _Sweep.state.not_in(FINAL)
+            _Sweep.owner == owner, _Sweep.state.not_in(FINAL) | (_Sweep.id == also)
         )
         with self._transaction() as session:
             sweeps, cells_total, cpu_seconds = session.execute(query).one()

@@ -63,6 +63,11 @@ class Usage:
     cells: int
     cpu_seconds: float
 
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            self.sweeps + other.sweeps, self.cells + other.cells, self.cpu_seconds + other.cpu_seconds
+        )
+
 
 @dataclass(frozen=True)
 class Census:

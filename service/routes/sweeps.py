@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field
 
-from service.deps import CoordinatorDep, SweepId
+from service.deps import CallerDep, CoordinatorDep, SettingsDep, SweepId
 from service.errors import InvalidQuery, UnsupportedMediaType
 from service.examples import SPEC_EXAMPLES
 from service.models import Estimate, FieldProblem, Links, Problem, SweepInfo, SweepPage
@@ -80,6 +80,8 @@ async def submit(
     request: Request,
     response: Response,
     coordinator: CoordinatorDep,
+    settings: SettingsDep,
+    caller: CallerDep,
     query: Annotated[SubmitQuery, Query()],
 ) -> SweepInfo | Estimate:
     """Starts a sweep: 201 when it is new, 200 when the same physics was submitted before.
@@ -92,7 +94,9 @@ async def submit(
     if query.dry_run:
         response.status_code = 200
         return await run_in_threadpool(_estimate, body, coordinator)
-    status, created = await run_in_threadpool(_submit, body, coordinator)
+    status, created = await run_in_threadpool(
+        lambda: coordinator.submit(_parse(body), caller.name if caller else "", settings.quota)
+    )
     info = describe(status, request)
     response.headers["Location"] = info.links.self_
     response.status_code = 201 if created else 200
@@ -131,9 +135,11 @@ async def pause(id: SweepId, request: Request, coordinator: CoordinatorDep) -> S
 
 
 @router.post("/{id}/resume", status_code=202, responses=_CONFLICT)
-async def resume(id: SweepId, request: Request, coordinator: CoordinatorDep) -> SweepInfo:
+async def resume(
+    id: SweepId, request: Request, coordinator: CoordinatorDep, settings: SettingsDep
+) -> SweepInfo:
     """Goes on with a paused sweep, and retries a failed one."""
-    return describe(await run_in_threadpool(coordinator.resume, id), request)
+    return describe(await run_in_threadpool(coordinator.resume, id, settings.quota), request)
 
 
 @router.delete("/{id}", status_code=204, responses=_UNKNOWN)
@@ -177,10 +183,6 @@ def _parse(body: bytes) -> SweepSpec:
 
 def _estimate(body: bytes, coordinator: Coordinator) -> Estimate:
     return Estimate.model_validate(coordinator.estimate(_parse(body)))
-
-
-def _submit(body: bytes, coordinator: Coordinator) -> tuple[SweepStatus, bool]:
-    return coordinator.submit(_parse(body))
 
 
 def _label(text: str | None) -> tuple[str, str] | None:
