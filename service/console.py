@@ -14,7 +14,7 @@ from rich.progress import Progress as ProgressBar
 
 from service.models import CellFailure, FieldProblem, Progress, SweepInfo, Verification
 
-err = Console(stderr=True, soft_wrap=True, highlight=False)
+err = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
 
 
 def complain(text: str, fields: Iterable[FieldProblem] = ()) -> None:

@@ -34,6 +34,7 @@ from rqf_engine import NUMERICS_VERSION
 from rqf_engine.errors import InvalidParameter
 from service.models import FieldProblem, Problem
 from service.openapi import MEDIA_TYPE
+from service.phrases import field_problems
 from sweeps.errors import (
     ClusterLost,
     Conflict,
@@ -367,19 +368,8 @@ def _refused_sweep(exc: SpecError | OverQuota) -> Problem:
 def _query_fields(exc: InvalidParameter | RequestValidationError) -> list[FieldProblem]:
     if isinstance(exc, InvalidParameter):
         return [FieldProblem(field=exc.field, got=show(exc.got), takes=exc.takes)]
-    return [
-        FieldProblem(
-            field=".".join(str(part) for part in error["loc"][1:]) or str(error["loc"][0]),
-            got="nothing" if error["type"] == "missing" else show(error["input"]),
-            takes="no such parameter" if error["type"] == "extra_forbidden" else _lower(error["msg"]),
-        )
-        for error in exc.errors()
-    ]
+    return list(field_problems(exc.errors(), within=1))
 
 
 def _sentence(errors: Sequence[FieldProblem]) -> str:
     return "; ".join(f"{e.field}: got {e.got}, takes {e.takes}" for e in errors)
-
-
-def _lower(message: str) -> str:
-    return message[:1].lower() + message[1:]

@@ -97,7 +97,10 @@ def _points(text: str) -> list[Any]:
     pieces = text.split(":")
     if len(pieces) != 3:
         raise ValueError("numbers, lists a,b,… or ranges start:stop:num")
-    start, stop, num = float(pieces[0]), float(pieces[1]), int(pieces[2])
+    try:
+        start, stop, num = float(pieces[0]), float(pieces[1]), int(pieces[2])
+    except ValueError:
+        start = stop = num = 0
     if not (0 < start <= stop < math.inf and 1 <= num <= MAX_VALUES):
         raise ValueError(f"ranges start:stop:num with 0 < start ≤ stop and num in 1…{MAX_VALUES}")
     return list(np.geomspace(start, stop, num))

@@ -20,6 +20,7 @@ from rqf_engine import NUMERICS_VERSION
 from service.cli import main
 from service.client import Sweep
 from service.settings import Settings
+from sweeps.plots import KINDS
 
 NOWHERE = "http://127.0.0.1:9"
 
@@ -142,9 +143,39 @@ def test_theory_needs_no_service(rqf: Rqf, monkeypatch: pytest.MonkeyPatch) -> N
     assert "antipodal_probability" in rqf("theory", "time=5", *single)
     rqf("theory", "tolerance=0.2", "tolerance=0.3", code=2)
     assert "tolerance" in rqf.err
-    rqf("theory", "dimension=1", code=2)
-    assert "dimension" in rqf.err
-    rqf("theory", "dimention=3", code=2)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "says"),
+    [
+        ("dimension=1", "dimension: got 1, takes 2…1000000"),
+        ("dimension=three", "dimension.0: got 'three', takes a whole number"),
+        ("dimention=3", "dimention: got '3', takes dimension (nearest)"),
+        ("bias_kind=x", "bias_kind: got 'x', takes noise or constant"),
+        ("time=1:a:3", "time: got '1:a:3', takes ranges start:stop:num"),
+        ("tolerance=0", "tolerance: got '0', takes a number ≥ 0.001"),
+        ("noise_symmetry=", "noise_symmetry: got '', takes a number"),
+    ],
+)
+def test_what_theory_does_not_take_is_named(rqf: Rqf, parameter: str, says: str) -> None:
+    rqf("theory", parameter, code=2)
+    assert says in rqf.err
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "says"),
+    [
+        ("RQF_PORT", "abc", "RQF_PORT: got 'abc', takes a whole number"),
+        ("RQF_WORKERS", "0", "RQF_WORKERS: got '0', takes a number ≥ 1"),
+        ("RQF_INSECURE", "maybe", "RQF_INSECURE: got 'maybe', takes true or false"),
+    ],
+)
+def test_settings_that_are_not_taken_are_named(
+    rqf: Rqf, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, says: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    rqf("serve", code=2)
+    assert says in rqf.err
 
 
 def test_run_needs_no_service(rqf: Rqf, tmp_path: Path, sweep: Sweep, small_spec: dict[str, Any]) -> None:
@@ -160,6 +191,7 @@ def test_run_needs_no_service(rqf: Rqf, tmp_path: Path, sweep: Sweep, small_spec
     ("arguments", "says"),
     [
         ((), ""),
+        (("watch", "nonsense"), "id: got 'nonsense'"),
         (("nonsense",), "nonsense"),
         (("submit",), "SPEC"),
         (("submit", "missing.json"), "missing.json"),
@@ -190,6 +222,24 @@ def test_no_service(rqf: Rqf, monkeypatch: pytest.MonkeyPatch, command: str) -> 
     assert NOWHERE in rqf.err
 
 
+def test_shells_complete_ids_states_and_kinds(
+    rqf: Rqf, sweep: Sweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def offered(line: str) -> list[str]:
+        monkeypatch.setenv("_RQF_COMPLETE", "complete_bash")
+        monkeypatch.setenv("COMP_WORDS", line)
+        monkeypatch.setenv("COMP_CWORD", str(len(line.split(" ")) - 1))
+        return rqf().split()
+
+    assert sweep.id in offered(f"rqf show {sweep.id[:6]}")
+    assert offered("rqf plot --kind b") == ["boundary"]
+    assert set(offered("rqf plot --kind ")) == set(KINDS)
+    assert offered("rqf ls --state su") == ["succeeded"]
+    monkeypatch.setenv("RQF_URL", NOWHERE)
+    assert offered("rqf show ") == []
+    assert rqf.err == ""
+
+
 def test_serve_refuses_to_be_exposed(rqf: Rqf) -> None:
     rqf("serve", "--host", "0.0.0.0", "--port", "0", code=2)
     assert "RQF_TOKENS" in rqf.err
@@ -209,7 +259,8 @@ def test_serve_leaves_a_store_that_is_in_use(
 
 def test_help_is_quick_to_import() -> None:
     code = (
-        "import sys, service.cli; heavy = {'fastapi', 'numba', 'dask', 'xarray', 'matplotlib', 'scipy'};"
+        "import sys, service.cli;"
+        "heavy = {'fastapi', 'numba', 'numpy', 'dask', 'xarray', 'matplotlib', 'scipy', 'pydantic', 'rich'};"
         "sys.exit(' '.join(heavy & set(sys.modules)) or 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

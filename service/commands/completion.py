@@ -1,0 +1,41 @@
+"""What a shell offers to complete; where nothing answers at once, nothing is offered and nothing said."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+KINDS = ("phase", "collapse", "boundary", "histogram")
+FORMATS = ("csv", "json", "netcdf", "parquet")
+
+_PATIENCE_SECONDS = 1.0
+_MOST = 50
+
+
+def complete_id(incomplete: str) -> list[tuple[str, str]]:
+    """Ids of sweeps that begin so, newest first, each with its state and name."""
+    # A word half typed must never become a traceback on somebody's prompt.
+    with suppress(Exception):
+        from itertools import islice
+
+        from service.client import Client
+        from service.settings import ClientSettings
+
+        settings = ClientSettings()
+        token = settings.token.get_secret_value() if settings.token else None
+        with Client(settings.url, token, timeout=_PATIENCE_SECONDS) as client:
+            return [
+                (info.id, f"{info.state} {info.name or ''}".rstrip())
+                for info in islice(client.sweeps(), _MOST)
+                if info.id.startswith(incomplete)
+            ]
+    return []
+
+
+def complete_kind(incomplete: str) -> list[str]:
+    """Kinds of figures."""
+    return [kind for kind in KINDS if kind.startswith(incomplete)]
+
+
+def complete_format(incomplete: str) -> list[str]:
+    """Formats of numbers."""
+    return [format for format in FORMATS if format.startswith(incomplete)]
