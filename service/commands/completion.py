@@ -7,7 +7,7 @@ from contextlib import suppress
 KINDS = ("phase", "collapse", "boundary", "histogram")
 FORMATS = ("csv", "json", "netcdf", "parquet")
 
-_PATIENCE_SECONDS = 1.0
+_TIMEOUT_SECONDS = 1.0
 _MOST = 50
 
 
@@ -22,7 +22,7 @@ def complete_id(incomplete: str) -> list[tuple[str, str]]:
 
         settings = ClientSettings()
         token = settings.token.get_secret_value() if settings.token else None
-        with Client(settings.url, token, timeout=_PATIENCE_SECONDS) as client:
+        with Client(settings.url, token, _TIMEOUT_SECONDS, patience=0) as client:
             return [
                 (info.id, f"{info.state} {info.name or ''}".rstrip())
                 for info in islice(client.sweeps(), _MOST)

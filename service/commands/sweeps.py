@@ -44,6 +44,9 @@ def submit(
 def list_sweeps(
     state: Annotated[State | None, typer.Option(help="Only sweeps in this state.")] = None,
     label: Annotated[str | None, typer.Option(help="Only sweeps with this label, key:value.")] = None,
+    text: Annotated[
+        str | None, typer.Option(help="Only sweeps with this text in id, name or labels.")
+    ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="At most so many; unset: all.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -54,7 +57,7 @@ def list_sweeps(
     from service.console import sweep_table
 
     with connect() as client:
-        sweeps = list(islice(client.sweeps(state, label), limit))
+        sweeps = list(islice(client.sweeps(state, label, text), limit))
     if as_json:
         print(json.dumps([info.model_dump(mode="json", by_alias=True) for info in sweeps], indent=2))
     else:

@@ -60,6 +60,9 @@ def test_submit_wait_show_and_remove(rqf: Rqf, tmp_path: Path, small_spec: dict[
     rqf("watch", id)
     assert id in rqf("ls", "--label", "suite:service", "--state", "succeeded")
     assert id in [info["id"] for info in json.loads(rqf("ls", "--json"))]
+    assert len(json.loads(rqf("ls", "--limit", "1", "--json"))) == 1
+    assert id in rqf("ls", "--text", "SMALL")
+    assert id not in rqf("ls", "--text", "no such text")
     rqf("cancel", id, code=2)
     assert "takes queued or running or paused" in rqf.err
     rqf("rm", id)
