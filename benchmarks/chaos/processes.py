@@ -102,7 +102,7 @@ class Cluster:
         self.scheduler = Supervised(serve, home / "scheduler.log", environment)
         self.nannies = [Supervised(work, home / f"worker{i}.log", environment) for i in range(2)]
         self.service = Supervised(["service.cli", "serve"], home / "service.log", environment)
-        self.client = Client(f"http://127.0.0.1:{port}")
+        self.client = Client(f"http://127.0.0.1:{port}", patience=0)
         self._stopping = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="supervisor", daemon=True)
 

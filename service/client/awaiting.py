@@ -1,4 +1,4 @@
-"""The client that awaits: the same calls as ``service.client.blocking``, for asyncio and Trio."""
+"""The client that awaits: the same calls as ``service.client.blocking``, for asyncio."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from copy import copy
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
+
+import httpx
 
 from service.client.blocking import DEFAULT_URL
 from service.client.calls import ServiceCalls, Shown, SweepCalls
@@ -38,7 +40,7 @@ class AsyncClient:
 
     @classmethod
     def in_process(cls, app: Starlette, token: str | None = None) -> Self:
-        """As ``Client.in_process``: the application has an event loop of its own. Needs asyncio."""
+        """As ``Client.in_process``: the application has an event loop of its own."""
         client = cls.__new__(cls)
         client.requests = Requests.to_app(app, token)
         client.driver = AsyncDriver(client.requests.connection.awaiting())
@@ -84,6 +86,16 @@ class AsyncClient:
     async def theory(self, **parameters: Any) -> bytes:
         """As ``Client.theory``."""
         return await self.driver.run(self._calls.theory(parameters))
+
+    def storage_options(self) -> dict[str, Any] | None:
+        """As ``Client.storage_options``."""
+        return self.requests.storage_options()
+
+    async def request(
+        self, method: str, path: str, params: Mapping[str, Any] | None = None, json: Any = None
+    ) -> httpx.Response:
+        """As ``Client.request``."""
+        return await self.driver.run(self._calls.request(method, path, params, json))
 
     async def close(self) -> None:
         """As ``Client.close``."""

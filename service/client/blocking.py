@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from copy import copy
 from pathlib import Path
 from types import TracebackType
@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any, Self
 import httpx
 
 from service.client.calls import ServiceCalls, Shown, SweepCalls
-from service.client.effects import Driver, Request, Send
+from service.client.effects import Driver
 from service.client.errors import ClientError
 from service.client.events import Event
-from service.client.labels import query_parameters
 from service.client.requests import PATIENCE_SECONDS, Requests
 from service.models import ClusterInfo, Estimate, Garbage, SweepInfo, Verification
 from sweeps.state import State
@@ -84,7 +83,7 @@ class Client:
 
     def sweeps(
         self, state: State | None = None, label: str | None = None, text: str | None = None
-    ) -> Iterator[SweepInfo]:
+    ) -> Generator[SweepInfo, None, None]:
         """All sweeps, newest first; ``label`` as ``key:value``, ``text`` in the name, id or labels."""
         return self.driver.iterate(self._calls.sweeps(state, label, text))
 
@@ -102,8 +101,7 @@ class Client:
 
     def storage_options(self) -> dict[str, Any] | None:
         """What fsspec needs to read the service's Zarr stores, as in ``xarray.open_zarr(sweep.zarr_url)``."""
-        headers = dict(self.requests.connection.headers)
-        return {"headers": headers} if headers else None
+        return self.requests.storage_options()
 
     def request(
         self, method: str, path: str, params: Mapping[str, Any] | None = None, json: Any = None
@@ -112,15 +110,7 @@ class Client:
 
         Raises Unreachable, or the kind of Refused that the answer's status means.
         """
-        request = Request(
-            method,
-            path,
-            params=query_parameters(params or {}),
-            json=json,
-            timeout=self.requests.connection.limits,
-            repeatable=method == "GET",
-        )
-        return self.driver.run(self.requests.ask(Send(request)))
+        return self.driver.run(self._calls.request(method, path, params, json))
 
     def close(self) -> None:
         """Closes the connections; datasets that were opened stay open, save those of an app in process."""
@@ -171,7 +161,7 @@ class Sweep:
         """
         return self._run(self._calls.wait(progress, timeout, poll))
 
-    def events(self, after: int | None = None) -> Iterator[Event]:
+    def events(self, after: int | None = None) -> Generator[Event, None, None]:
         """What has happened and what happens, until the sweep has ended; goes on over lost connections.
 
         after: only what came after the event of this id; None: everything. Raises NotFound where the sweep

@@ -84,6 +84,12 @@ class ServiceCalls:
     def cluster(self) -> Call[ClusterInfo]:
         return self.requests.read(ClusterInfo, "GET", "/v1/cluster")
 
+    def request(
+        self, method: str, path: str, params: Mapping[str, Any] | None, json: Any
+    ) -> Call[httpx.Response]:
+        query = query_parameters(params or {})
+        return self.requests.send(method, path, params=query, json=json, repeatable=method == "GET")
+
     def theory(self, parameters: Mapping[str, Any]) -> Call[bytes]:
         answer = yield from self.requests.send("GET", "/v1/theory", params=query_parameters(parameters))
         return answer.content

@@ -152,6 +152,11 @@ class Requests:
             else:
                 return
 
+    def storage_options(self) -> dict[str, Any] | None:
+        """What fsspec shows when it reads for itself."""
+        headers = dict(self.connection.headers)
+        return {"headers": headers} if headers else None
+
     def unreachable(self, why: Exception | str) -> Unreachable:
         """The error for a service that does not answer as it should."""
         return Unreachable(self.connection.url, str(why) or type(why).__name__)

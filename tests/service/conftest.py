@@ -62,15 +62,21 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 
 
 @pytest.fixture(scope="session")
-def url(settings: Settings, serve: Serve) -> Iterator[str]:
-    """Where the service answers."""
+def coordinator(settings: Settings) -> Iterator[Coordinator]:
+    """What stands behind ``url``."""
     coordinator = Coordinator(settings)
     coordinator.start()
     try:
-        with serve(create_app(settings, coordinator)) as url:
-            yield url
+        yield coordinator
     finally:
         coordinator.stop()
+
+
+@pytest.fixture(scope="session")
+def url(settings: Settings, coordinator: Coordinator, serve: Serve) -> Iterator[str]:
+    """Where the service answers."""
+    with serve(create_app(settings, coordinator)) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")
