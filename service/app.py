@@ -11,6 +11,7 @@ from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
 
 from service import doors, errors, openapi
+from service.compression import Compression
 from service.deps import tell_token
 from service.metrics import Metrics
 from service.models import Problem
@@ -39,10 +40,12 @@ def create_app(settings: Settings, coordinator: Coordinator) -> FastAPI:
     )
     app.state.settings = settings
     app.state.coordinator = coordinator
+    app.state.rendering = anyio.CapacityLimiter(2)
     app.state.drawing = anyio.CapacityLimiter(1)
     app.state.probing = anyio.CapacityLimiter(4)
     app.state.solving = anyio.CapacityLimiter(1)
     errors.install(app)
+    app.add_middleware(Compression)
     doors.install(app, settings)
     app.state.metrics = metrics = Metrics(coordinator)
     # The last that is added is the outermost: it sees what the doors refuse, too.

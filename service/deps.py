@@ -15,23 +15,28 @@ from sweeps.coordinator import Coordinator
 _bearer = HTTPBearer(auto_error=False, description="A token; not needed where none is set.")
 
 
-def _settings(request: Request) -> Settings:
+# Asynchronous, all of these, because others are given a thread each at every request.
+async def _settings(request: Request) -> Settings:
     return cast(Settings, request.app.state.settings)
 
 
-def _coordinator(request: Request) -> Coordinator:
+async def _coordinator(request: Request) -> Coordinator:
     return cast(Coordinator, request.app.state.coordinator)
 
 
-def _drawing(request: Request) -> anyio.CapacityLimiter:
+async def _drawing(request: Request) -> anyio.CapacityLimiter:
     return cast(anyio.CapacityLimiter, request.app.state.drawing)
 
 
-def _solving(request: Request) -> anyio.CapacityLimiter:
+async def _rendering(request: Request) -> anyio.CapacityLimiter:
+    return cast(anyio.CapacityLimiter, request.app.state.rendering)
+
+
+async def _solving(request: Request) -> anyio.CapacityLimiter:
     return cast(anyio.CapacityLimiter, request.app.state.solving)
 
 
-def _probing(request: Request) -> anyio.CapacityLimiter:
+async def _probing(request: Request) -> anyio.CapacityLimiter:
     return cast(anyio.CapacityLimiter, request.app.state.probing)
 
 
@@ -43,10 +48,12 @@ DrawingDep = Annotated[anyio.CapacityLimiter, Depends(_drawing)]
 SolvingDep = Annotated[anyio.CapacityLimiter, Depends(_solving)]
 #: Threads of their own for asking whether all is well: others may all be waiting for what is not.
 ProbingDep = Annotated[anyio.CapacityLimiter, Depends(_probing)]
+#: Few threads for selected data, so that these leave the processor to others, too.
+RenderingDep = Annotated[anyio.CapacityLimiter, Depends(_rendering)]
 SweepId = Annotated[str, Path(description="Id of the sweep, 12 hex digits.", examples=["3f9a1c0b7e2d"])]
 
 
-def _caller(request: Request) -> Token | None:
+async def _caller(request: Request) -> Token | None:
     return cast("Token | None", getattr(request.state, "caller", None))
 
 
@@ -54,5 +61,5 @@ def _caller(request: Request) -> Token | None:
 CallerDep = Annotated[Token | None, Depends(_caller)]
 
 
-def tell_token(_: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> None:
+async def tell_token(_: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> None:
     """Has OpenAPI say that a token may be needed; ``service.doors`` asks for it."""

@@ -124,8 +124,8 @@ _DATA = {
 }
 _CSV = """\
 dimension,bias,tokens,time,collapse
-3,0.1,2,5.0,0.17999999999999994
-3,1.0,2,5.0,0.96
+3,0.1,2,5,0.17999999999999994
+3,1,2,5,0.96
 """
 _THEORY = {
     "dims": {"dimension": 1, "bias": 1, "tokens": 1, "time": 1},

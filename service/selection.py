@@ -1,4 +1,4 @@
-"""Label selection in a sweep's dataset, from the texts of a query string, and its rendering.
+"""Label selection in a sweep's dataset, from the texts of a query string.
 
 A selector is a value (``20``), a closed range (``0.01:0.1``, either end may be left out), or several of
 them separated by commas or repeated. Values are matched to a relative 1e-9, so that a coordinate's printed
@@ -7,9 +7,8 @@ form finds it; with ``nearest`` the closest coordinate is taken.
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,30 +16,32 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from service.errors import InvalidQuery, PayloadTooLarge
+from service.errors import InvalidQuery
 from service.models import FieldProblem
 from sweeps.errors import show
 
-#: Characters that a number takes at most in JSON or CSV, its separator included.
-CHARACTERS_PER_VALUE = 26
 _RELATIVE = 1e-9
 _SHOWN = 8
 
 
 @dataclass(frozen=True)
 class Selector:
-    """What a query wants of one dataset: variables (none: all), labels by dimension, how to match."""
+    """What a query wants of one dataset: variables (none: all), labels by dimension, how to match.
+
+    kept: dimensions that stay, with length 1, where one value is given.
+    """
 
     variables: tuple[str, ...]
     labels: Mapping[str, tuple[str, ...]]
     nearest: bool = False
+    kept: Collection[str] = ()
 
 
 def select(dataset: xr.Dataset, selector: Selector, *, keep_dimensions: bool = False) -> xr.Dataset:
     """The selected part, lazily where ``dataset`` is lazy.
 
-    A dimension given as one value is dropped, unless ``keep_dimensions``. Raises InvalidQuery naming
-    every selector that finds nothing, and what exists.
+    A dimension given as one value is dropped, unless it is kept or ``keep_dimensions``. Raises InvalidQuery
+    naming every selector that finds nothing, and what exists.
     """
     problems = [
         FieldProblem(field="var", got=show(name), takes=f"one of {', '.join(map(str, dataset.data_vars))}")
@@ -55,43 +56,20 @@ def select(dataset: xr.Dataset, selector: Selector, *, keep_dimensions: bool = F
             problems += exc.errors
             continue
         if name in dataset.dims:
-            single = len(found) == 1 and not any(map(_is_several, texts)) and not keep_dimensions
-            positions[name] = found[0] if single else found
+            several = len(found) > 1 or any(map(_is_several, texts))
+            stays = several or keep_dimensions or name in selector.kept
+            positions[name] = found if stays else found[0]
     if problems:
         raise InvalidQuery(problems)
     wanted = dataset[list(selector.variables)] if selector.variables else dataset
     return wanted.isel({name: at for name, at in positions.items() if name in wanted.dims})
 
 
-def to_json(dataset: xr.Dataset, limit_mb: float) -> bytes:
-    """The dataset in the layout of ``xarray.Dataset.to_dict``; NaN and infinities are null.
-
-    Raises PayloadTooLarge over ``limit_mb`` (10^6 bytes).
-    """
-    _check_size(sum(variable.size for variable in dataset.variables.values()), limit_mb)
-    document = {
-        "attrs": {name: _plain(np.asarray(value)) for name, value in dataset.attrs.items()},
-        "dims": {str(name): size for name, size in dataset.sizes.items()},
-        "coords": {str(name): _variable(array) for name, array in dataset.coords.items()},
-        "data_vars": {str(name): _variable(array) for name, array in dataset.data_vars.items()},
-    }
-    return json.dumps(document, allow_nan=False, separators=(",", ":")).encode()
-
-
-def to_csv(dataset: xr.Dataset, limit_mb: float) -> bytes:
-    """One row per point, one column per dimension and variable; NaN is an empty field.
-
-    What is the same for every point stands in the sweep's spec, not here. Raises PayloadTooLarge over
-    ``limit_mb`` (10^6 bytes).
-    """
-    rows = math.prod(dataset.sizes.values())
-    widest_first = sorted(dataset.data_vars.values(), key=lambda array: -array.ndim)
-    dims = list(dict.fromkeys(dim for array in widest_first for dim in array.dims))
-    columns = [*dims, *dataset.data_vars]
-    _check_size(rows * len(columns), limit_mb)
-    frame = dataset.to_dataframe(dim_order=dims).reset_index()
-    text: str = frame[columns].to_csv(index=False, lineterminator="\n")
-    return text.encode()
+def selectors_of(parameters: Mapping[str, Sequence[str] | None]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """The selectors that were given, of all that could be."""
+    for name, texts in parameters.items():
+        if texts:
+            yield name, tuple(texts)
 
 
 def _positions(dataset: xr.Dataset, name: str, texts: Sequence[str], nearest: bool) -> list[int]:
@@ -148,34 +126,3 @@ def _existing(values: NDArray[Any], nearest: bool) -> str:
         texts = [*texts[: _SHOWN - 1], "…", texts[-1]]
     hint = "" if nearest or values.dtype.kind not in "iuf" else " (or method=nearest)"
     return f"one of {', '.join(texts)}{hint}"
-
-
-def _check_size(count: int, limit_mb: float) -> None:
-    size = count * CHARACTERS_PER_VALUE / 1e6
-    if size > limit_mb:
-        raise PayloadTooLarge(
-            "response",
-            f"{count} values, about {size:.3g} MB",
-            f"at most {limit_mb:g} MB (RQF_MAX_RESPONSE_MB): fewer variables or a narrower selection",
-        )
-
-
-def _variable(array: xr.DataArray) -> dict[str, Any]:
-    attrs = {str(name): _plain(np.asarray(value)) for name, value in array.attrs.items()}
-    return {"dims": [str(dim) for dim in array.dims], "attrs": attrs, "data": _plain(array.values)}
-
-
-def _plain(values: NDArray[Any]) -> Any:
-    """Nested lists of plain numbers and texts, null for what JSON has no number for."""
-    if values.dtype.kind == "f":
-        boxed = values.astype(object)
-        boxed[~np.isfinite(values)] = None
-        return boxed.tolist()
-    return values.tolist()
-
-
-def selectors_of(parameters: Mapping[str, Sequence[str] | None]) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """The selectors that were given, of all that could be."""
-    for name, texts in parameters.items():
-        if texts:
-            yield name, tuple(texts)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,7 +25,6 @@ from sweeps.errors import (
     DatasetDamaged,
     OtherNumerics,
     SpecError,
-    SweepsError,
     UnknownSweep,
 )
 from sweeps.export import archive
@@ -36,6 +36,7 @@ from sweeps.plan import Limits, Plan, PlanEstimate, estimate_plan, make_plan
 from sweeps.publisher import Publisher
 from sweeps.quota import Quota
 from sweeps.readiness import Readiness
+from sweeps.reading import read_pieces, version_of
 from sweeps.reconciler import Reconciler
 from sweeps.spec import SweepSpec, parse_spec
 from sweeps.state import ACTIVE, Event, transition
@@ -197,26 +198,31 @@ class Coordinator:
         self._ledger.get(id)
         return self._store.open_dataset(id)
 
-    def read_dataset(self, id: str, read: Callable[[xr.Dataset], _Read]) -> _Read:
-        """What ``read`` makes of a sweep's dataset, also where that of a new level replaces it this moment.
+    def dataset_version(self, id: str) -> str:
+        """A text that is another one whenever a sweep's dataset is. Raises UnknownSweep."""
+        return version_of(self.dataset_path(id))
 
-        Raises UnknownSweep, DatasetDamaged, and what ``read`` raises of SweepsError.
+    def read_dataset(self, id: str, read: Callable[[xr.Dataset], _Read]) -> _Read:
+        """What ``read`` makes of a sweep's dataset; see ``stream_dataset``."""
+        return next(self.stream_dataset(id, lambda dataset: iter([read(dataset)])))
+
+    def stream_dataset(self, id: str, read: Callable[[xr.Dataset], Iterator[_Read]]) -> Iterator[_Read]:
+        """What ``read`` makes of a sweep's dataset, piece by piece, of which there must be one at least.
+
+        The first is made before this returns, also where the dataset of a new level replaces that of the old
+        one this moment. Raises UnknownSweep, DatasetDamaged, and what ``read`` raises on purpose; what is
+        replaced, removed or proves damaged later on raises DatasetDamaged then.
         """
         for seconds in _SECONDS_TO_REPLACE:
             with suppress(DatasetDamaged):
-                return self._read_dataset(id, read)
+                return self._begin(id, read)
             time.sleep(seconds)
         with self.counters.watching():
-            return self._read_dataset(id, read)
+            return self._begin(id, read)
 
-    def _read_dataset(self, id: str, read: Callable[[xr.Dataset], _Read]) -> _Read:
-        try:
-            with self.open_dataset(id) as dataset:
-                return read(dataset)
-        except SweepsError:
-            raise
-        except (ValueError, RuntimeError, OSError) as error:
-            raise DatasetDamaged(str(self._store.dataset_path(id)), str(error)) from error
+    def _begin(self, id: str, read: Callable[[xr.Dataset], Iterator[_Read]]) -> Iterator[_Read]:
+        pieces = read_pieces(self.dataset_path(id), read)
+        return chain([next(pieces)], pieces)
 
     def export(self, id: str) -> Iterator[bytes]:
         """The archive of a sweep that has succeeded, piece by piece. Raises UnknownSweep, Conflict."""

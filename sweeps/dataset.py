@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import xarray as xr
 import zarr
 from numpy.typing import NDArray
 
@@ -111,6 +112,7 @@ class DatasetFiles:
         self.path = path
         self._layout = layout
         self._place = path
+        self._changed = False
 
     def stage(self, attributes: Mapping[str, Any]) -> None:
         """Lay the dataset out empty where nobody sees it; updates go there until it is revealed."""
@@ -166,6 +168,7 @@ class DatasetFiles:
             after[place] = rows[:, *times]
             if _same(after, before):
                 continue
+            self._changed = True
             if _same(after, empty):
                 path.unlink()
             else:
@@ -183,23 +186,36 @@ class DatasetFiles:
             raise DatasetDamaged(str(path), str(error)) from error
 
     def write_attributes(self, attributes: Mapping[str, Any]) -> None:
-        """Replace the root attributes. Raises DatasetDamaged, OSError."""
+        """Replace the root attributes; readers see by their file that chunks have changed since.
+
+        Raises DatasetDamaged, OSError.
+        """
         try:
-            write_attributes(self._place, attributes)
+            write_attributes(self._place, attributes, always=self._changed)
+            self._changed = False
         except (ValueError, TypeError, LookupError, FileNotFoundError) as error:
             raise DatasetDamaged(str(self._place / "zarr.json"), str(error)) from error
 
 
-def write_attributes(path: Path, attributes: Mapping[str, Any]) -> None:
-    """Replace the root attributes of the dataset below ``path``, unless they are these already."""
+def write_attributes(path: Path, attributes: Mapping[str, Any], *, always: bool = False) -> None:
+    """Replace the root attributes of the dataset below ``path``, unless they are these already.
+
+    always: replace the file all the same.
+    """
     # By hand and in one step: Zarr would drop the consolidated metadata first, and a reader who comes in
     # between would see an empty dataset.
     file = path / "zarr.json"
     metadata = json.loads(file.read_bytes())
-    if metadata["attributes"] == dict(attributes):
+    if metadata["attributes"] == dict(attributes) and not always:
         return
     metadata["attributes"] = dict(attributes)
     replace(file, json.dumps(metadata).encode())
+
+
+def open_dataset(path: Path) -> xr.Dataset:
+    """The dataset below ``path``, lazily: values are read where they are used, at each use."""
+    dataset: xr.Dataset = xr.open_dataset(path, engine="zarr", consolidated=True, chunks=None, cache=False)
+    return dataset
 
 
 def read_attributes(path: Path) -> dict[str, Any]:

@@ -39,6 +39,7 @@ from sweeps import chunk
 from sweeps.blocks import Block, Node, node_of, number_of
 from sweeps.cells import Cell
 from sweeps.counters import Counters
+from sweeps.dataset import open_dataset
 from sweeps.errors import DatasetDamaged, StoreInUse
 from sweeps.files import replace
 from sweeps.garbage import Garbage, find_garbage, remove, weigh
@@ -180,8 +181,7 @@ class Store:
 
     def open_dataset(self, sweep: str) -> xr.Dataset:
         """A sweep's dataset, lazily."""
-        dataset: xr.Dataset = xr.open_zarr(self.dataset_path(sweep), consolidated=True)
-        return dataset
+        return open_dataset(self.dataset_path(sweep))
 
     def note_cells(self, sweep: str, cells: Iterable[Cell], requests: Iterable[TheoryRequest] = ()) -> None:
         """Note what a sweep stands on, beside what was noted: deleting another sweep spares it."""

@@ -64,8 +64,8 @@ def theory(parameters: Parameters = None, as_json: Json = False) -> None:
     from pydantic import ValidationError
 
     from service.console import csv_table
+    from service.formats import to_csv, to_json
     from service.phrases import field_problems
-    from service.selection import to_csv, to_json
     from service.theory import TheoryQuery, exact_results
 
     try:

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field
 
+from service.conditional import json_answer
 from service.deps import CallerDep, CoordinatorDep, SettingsDep, SweepId
 from service.errors import InvalidQuery, UnsupportedMediaType
 from service.examples import SPEC_EXAMPLES
@@ -23,6 +24,7 @@ from sweeps.status import SweepStatus
 
 router = APIRouter(prefix="/sweeps", tags=["sweeps"])
 
+_UNCHANGED: dict[str, Any] = {"description": "`If-None-Match` names what the answer would be."}
 _UNKNOWN: dict[int | str, dict[str, Any]] = {404: {"model": Problem, "description": "No such sweep."}}
 _CONFLICT: dict[int | str, dict[str, Any]] = {
     **_UNKNOWN,
@@ -103,23 +105,26 @@ async def submit(
     return info
 
 
-@router.get("", responses={422: {"model": Problem}})
+@router.head("", include_in_schema=False)
+@router.get("", response_model=SweepPage, responses={304: _UNCHANGED, 422: {"model": Problem}})
 async def list_sweeps(
     request: Request,
     coordinator: CoordinatorDep,
     query: Annotated[ListQuery, Query()],
-) -> SweepPage:
-    """Sweeps, newest first."""
+) -> Response:
+    """Sweeps, newest first; with `ETag`."""
     found, following = coordinator.list(
         query.state, _label(query.label), query.limit, query.cursor, query.text
     )
-    return SweepPage(sweeps=[describe(status, request) for status in found], next=following)
+    page = SweepPage(sweeps=[describe(status, request) for status in found], next=following)
+    return json_answer(request, page)
 
 
-@router.get("/{id}", responses=_UNKNOWN)
-async def show_sweep(id: SweepId, request: Request, coordinator: CoordinatorDep) -> SweepInfo:
-    """One sweep's state and progress; quick, whatever the workers do."""
-    return describe(coordinator.status(id), request)
+@router.head("/{id}", include_in_schema=False)
+@router.get("/{id}", response_model=SweepInfo, responses={304: _UNCHANGED, **_UNKNOWN})
+async def show_sweep(id: SweepId, request: Request, coordinator: CoordinatorDep) -> Response:
+    """One sweep's state and progress, with `ETag`; quick, whatever the workers do."""
+    return json_answer(request, describe(coordinator.status(id), request))
 
 
 @router.post("/{id}/cancel", status_code=202, responses=_CONFLICT)

@@ -108,7 +108,7 @@ def test_query(rqf: Rqf, sweep: Sweep) -> None:
     selectors = ("var=collapse", "dimension=8", "bias=0.05:", "time=1.9", "method=nearest")
     lines = rqf("query", sweep.id, *selectors, "--csv").splitlines()
     assert lines[0] == "dimension,bias,tokens,time,collapse"
-    assert [line.split(",")[:4] for line in lines[1:]] == [["8", "0.1", "2", "2.0"], ["8", "1.0", "2", "2.0"]]
+    assert [line.split(",")[:4] for line in lines[1:]] == [["8", "0.1", "2", "2"], ["8", "1", "2", "2"]]
     document = json.loads(rqf("query", sweep.id, *selectors, "--json"))
     assert document["coords"]["bias"]["data"] == [0.1, 1.0]
     table = rqf("query", sweep.id, *selectors).splitlines()

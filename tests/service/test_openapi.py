@@ -156,8 +156,8 @@ def test_documented_problems_are_those_that_come(
 @pytest.mark.parametrize(
     ("path", "allowed"),
     [
-        ("/v1/sweeps", "GET, POST, OPTIONS"),
-        ("/v1/sweeps/0123456789ab", "GET, DELETE, OPTIONS"),
+        ("/v1/sweeps", "GET, HEAD, POST, OPTIONS"),
+        ("/v1/sweeps/0123456789ab", "GET, HEAD, DELETE, OPTIONS"),
         ("/v1/sweeps/0123456789ab/pause", "POST, OPTIONS"),
         ("/v1/sweeps/0123456789ab/zarr/zarr.json", "GET, HEAD, OPTIONS"),
         ("/healthz", "GET, OPTIONS"),

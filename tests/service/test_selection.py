@@ -11,7 +11,8 @@ import pytest
 import xarray as xr
 
 from service.errors import InvalidQuery, PayloadTooLarge
-from service.selection import CHARACTERS_PER_VALUE, Selector, select, to_csv, to_json
+from service.formats import CHARACTERS_PER_VALUE, to_csv, to_json
+from service.selection import Selector, select
 
 BIAS = np.concatenate([[0.0], np.geomspace(0.003, 1.0, 9)])
 TIMES = np.geomspace(0.5, 20.0, 5)
@@ -135,7 +136,7 @@ def test_csv_columns_follow_the_axes(dataset: xr.Dataset) -> None:
 
 def test_csv_writes_nan_as_nothing(dataset: xr.Dataset) -> None:
     point = dataset[["collapse"]].isel(dimension=[0], bias=[0], tokens=[0], time=[0])
-    assert to_csv(point, limit_mb=1.0).decode() == "dimension,bias,tokens,time,collapse\n3,0.0,2,0.5,\n"
+    assert to_csv(point, limit_mb=1.0).decode() == "dimension,bias,tokens,time,collapse\n3,0,2,0.5,\n"
 
 
 @pytest.mark.parametrize("render", [to_json, to_csv])

@@ -1,0 +1,50 @@
+"""Reading result datasets while their one writer goes on: whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import xarray as xr
+
+from sweeps.dataset import open_dataset
+from sweeps.errors import DatasetDamaged, SweepsError
+from sweeps.store import is_full
+
+_Read = TypeVar("_Read")
+
+
+def version_of(path: Path) -> str:
+    """A text that is another one whenever the dataset below ``path`` is; "" where there is none."""
+    # Whoever changes a chunk rewrites the root's metadata afterwards. They are replaced by renaming,
+    # possibly twice within the clock's resolution, hence the inode.
+    try:
+        found = (path / "zarr.json").stat()
+    except OSError:
+        return ""
+    return f"{found.st_mtime_ns:x}-{found.st_ino:x}-{found.st_size:x}"
+
+
+def read_pieces(path: Path, read: Callable[[xr.Dataset], Iterator[_Read]]) -> Iterator[_Read]:
+    """What ``read`` makes of the dataset below ``path``, piece by piece.
+
+    Raises DatasetDamaged where that is not one and the same dataset from beginning to end, or cannot be read;
+    what ``read`` raises, unless it is a ValueError, RuntimeError or OSError, which damage causes.
+    """
+    try:
+        # A chunk that is not there reads as one in which nothing is known: that a dataset was taken away
+        # shows nowhere else.
+        before = path.stat()
+        with open_dataset(path) as dataset:
+            for piece in read(dataset):
+                now = path.stat()
+                if (now.st_ino, now.st_dev) != (before.st_ino, before.st_dev):
+                    raise DatasetDamaged(str(path), "another one took its place")
+                yield piece
+    except SweepsError:
+        raise
+    except (ValueError, RuntimeError, OSError) as error:
+        if is_full(error):  # what reading writes, if anything, has no room
+            raise
+        raise DatasetDamaged(str(path), str(error)) from error
