@@ -16,7 +16,7 @@ from service.deps import tell_token
 from service.metrics import Metrics
 from service.models import Problem
 from service.observe import Observer
-from service.routes import cluster, data, export, health, plots, store, sweeps, theory, zarr
+from service.routes import cluster, data, events, export, health, plots, store, sweeps, theory, zarr
 from service.routes import metrics as metrics_route
 from service.settings import Settings
 from sweeps.coordinator import Coordinator
@@ -51,7 +51,7 @@ def create_app(settings: Settings, coordinator: Coordinator) -> FastAPI:
     # The last that is added is the outermost: it sees what the doors refuse, too.
     app.add_middleware(Observer, metrics=metrics)
     v1 = APIRouter(prefix="/v1", dependencies=[Depends(tell_token)])
-    for family in (sweeps, zarr, data, plots, export, theory, cluster, store):
+    for family in (sweeps, events, zarr, data, plots, export, theory, cluster, store):
         v1.include_router(family.router)
     app.include_router(v1)
     app.include_router(health.router)

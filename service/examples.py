@@ -91,7 +91,7 @@ _SWEEP: dict[str, Any] = {
     "spec": _SPEC,
     "links": {
         "self": _HOME,
-        "events": None,
+        "events": f"{_HOME}/events",
         "zarr": f"{_HOME}/zarr",
         "data": f"{_HOME}/data",
         "plot": f"{_HOME}/plot",
@@ -173,6 +173,36 @@ rqf_sweeps{state="running"} 0.0
 """
 
 
+_EVENTS = """\
+retry: 2000
+id: 2
+event: state
+data: {"state":"running","error":null,"time":"2026-11-22T08:29:39.191647Z"}
+
+id: 3
+event: progress
+data: {"blocks_done":3,"blocks_total":3,"cells_done":3,"cells_total":3,"realizations":600,"fraction":1.0,\
+"eta_seconds":0.0,"cells_failed":0}
+
+id: 4
+event: cell
+data: {"cell":{"dimension":3,"bias":0.0,"tokens":2},"realizations":200}
+
+id: 5
+event: cell
+data: {"cell":{"dimension":3,"bias":0.1,"tokens":2},"realizations":200}
+
+id: 6
+event: cell
+data: {"cell":{"dimension":3,"bias":1.0,"tokens":2},"realizations":200}
+
+id: 7
+event: state
+data: {"state":"succeeded","error":null,"time":"2026-11-22T08:29:39.639592Z"}
+
+"""
+
+
 @dataclass(frozen=True)
 class Example:
     """A request of an operation and what it answers with ``status``, for each media type that can be shown.
@@ -203,6 +233,7 @@ EXAMPLES: dict[str, Example] = {
         {"sweeps": [_SWEEP], "next": None}, path={}, query={"state": "succeeded", "label": "paper:rqf"}
     ),
     "show_sweep": _json(_SWEEP),
+    "events": Example(200, _BY_ID, {"after": 1}, {"text/event-stream": _EVENTS}),
     "cancel": _json(_QUEUED | {"state": "cancelled"}, status=202),
     "pause": _json(_QUEUED | {"state": "paused"}, status=202),
     "resume": _json(_QUEUED, status=202),

@@ -40,7 +40,7 @@ def serve(settings: Settings) -> None:
     with bind(settings.host, settings.port) as listener:
         coordinator.start()
         try:
-            _AnnouncingServer(config, coordinator, _url(listener)).run(sockets=[listener])
+            Server(config, coordinator, _url(listener)).run(sockets=[listener])
         finally:
             coordinator.stop()
 
@@ -68,7 +68,7 @@ def _allow_descriptors() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
-class _AnnouncingServer(uvicorn.Server):
+class Server(uvicorn.Server):
     """Says where it listens once it does, and where the Dask dashboard is once there is one."""
 
     def __init__(self, config: uvicorn.Config, coordinator: Coordinator, url: str) -> None:
@@ -81,6 +81,11 @@ class _AnnouncingServer(uvicorn.Server):
         print(f"API             {self._url}", flush=True)
         self._announce_dashboard()
         await super().main_loop()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Ends the streams of events, which would go on as long as their sweeps, then all else."""
+        self._coordinator.end_streams()
+        await super().shutdown(sockets)
 
     def _announce_dashboard(self) -> None:
         dashboard = self._coordinator.cluster().dashboard

@@ -8,8 +8,8 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -27,6 +27,7 @@ from sweeps.errors import (
     SpecError,
     UnknownSweep,
 )
+from sweeps.events import Channel, SweepEvent
 from sweeps.export import archive
 from sweeps.garbage import Garbage
 from sweeps.ledger import Ledger
@@ -159,6 +160,22 @@ class Coordinator:
         """A page of sweeps, newest first, and the next cursor: see Ledger.list. Raises InvalidCursor."""
         page, following = self._ledger.list(state, label, limit, cursor, text)
         return [self._with_live(status) for status in page], following
+
+    def place(self, id: str, after: int) -> int | None:
+        """Where one goes on who knows the events up to ``after``: see Ledger.place. Raises UnknownSweep."""
+        return self._ledger.place(id, after)
+
+    def events(self, id: str, after: int) -> Sequence[SweepEvent]:
+        """The first of the events that follow the one with the number ``after``. Raises UnknownSweep."""
+        return self._ledger.events(id, after)
+
+    def follow(self, id: str, wake: Callable[[], None]) -> AbstractContextManager[Channel]:
+        """Listen to what is told of a sweep from now on: see Hub.follow."""
+        return self._ledger.hub.follow(id, wake)
+
+    def end_streams(self) -> None:
+        """Let nobody listen any longer: the service is about to stop."""
+        self._ledger.hub.close()
 
     def cancel(self, id: str) -> SweepStatus:
         """Stop a sweep for good; what was simulated stays. Raises UnknownSweep, Conflict."""

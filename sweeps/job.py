@@ -11,13 +11,15 @@ import math
 import shutil
 import time
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rqf_engine.moments import Moments
 from sweeps.blocks import Block
 from sweeps.cells import Cell
 from sweeps.dataset import points_along
+from sweeps.events import Pace, cell_data
 from sweeps.forecast import Forecast, kind_of
 from sweeps.overlay import TheoryRequest, theory_requests
 from sweeps.plan import NO_LIMITS, Plan, make_plan
@@ -59,6 +61,10 @@ class Job:
         self.id = spec.id
         self.priority = 0
         self.news = False
+        self.pace = Pace()
+        #: The cells that were told, by ``events.cell_data``; None until that was looked up.
+        self.told: set[str] | None = None
+        self._untold: list[tuple[Cell, int]] = []
         self._costs: dict[str, float] = defaultdict(float)
         self._spec, self._store, self._speed = spec, store, speed
         self._forecast = Forecast()
@@ -80,6 +86,7 @@ class Job:
         requests = theory_requests(plan, self._spec)
         self._store.note_cells(self.id, plan.distinct, requests)
         self._stage = Stage(plan.distinct, self._store, Counts(self._spec.realizations))
+        self._untold.clear()  # all that is complete is read again
         path = self._store.dataset_path(self.id)
         # After an interruption the dataset may show a later level: until that is reached again it stays.
         if (points_along(path, "bias") or 0) > len(plan.coords["bias"]):
@@ -93,7 +100,8 @@ class Job:
             for request, values in known.items():
                 self._publisher.put_theory(request, values)
         else:
-            self._publisher.create(self._attributes, iter(self._stage.read, None), known)
+            self._publisher.create(self._attributes, iter(self._next_read, None), known)
+            self.news = bool(self._untold)
 
     # -- what to hand out -----------------------------------------------------------------------------
 
@@ -174,12 +182,19 @@ class Job:
         """
         deadline = time.monotonic() + seconds
         any_read = False
-        while time.monotonic() < deadline and (found := self._stage.read()) is not None:
+        while time.monotonic() < deadline and (found := self._next_read()) is not None:
             self._publisher.put(*found)
             any_read = self.news = True
         if self._levels_left and self._stage.done:
             self._next_level()
         return any_read
+
+    def _next_read(self) -> tuple[Cell, Moments] | None:
+        found = self._stage.read()
+        if found is not None and self._stage.complete(found[0]):
+            cell, moments = found
+            self._untold.append((cell, int(moments.column("count").min())))
+        return found
 
     def _next_level(self) -> None:
         publisher, before = self._publisher, self._refined
@@ -216,6 +231,26 @@ class Job:
         return 0 if self._stage.failed else self._levels - self._level
 
     # -- what is told ---------------------------------------------------------------------------------
+
+    def tell_cells(self, tell: Callable[[Sequence[str]], None]) -> None:
+        """Have the complete cells told that readers see and that were not told before; ``told`` is known."""
+        assert self.told is not None
+        waiting: list[tuple[Cell, int]] = []
+        shown: dict[str, None] = {}  # in order
+        for cell, realizations in self._untold:
+            if self._publisher.waits(cell):
+                waiting.append((cell, realizations))
+                continue
+            for place in self._publisher.places(cell):
+                data = cell_data(self._label(place), realizations)
+                if data not in self.told:
+                    shown[data] = None
+        if shown:
+            told, self.told = self.told, None  # if it fails, it is not known whether they were told
+            tell(list(shown))
+            told.update(shown)
+            self.told = told
+        self._untold = waiting
 
     def expect(self, threads: float) -> None:
         """How many threads of the cluster the sweep may count on from now on."""

@@ -58,6 +58,10 @@ class _Queue(Generic[_Item]):
         self.size += position not in rows
         rows[position] = item
 
+    def waits(self, position: Position) -> bool:
+        """Whether a row waits to be written."""
+        return position in self._tiles.get(self.grid.tile_of(position), {})
+
     def write_some(self, files: DatasetFiles) -> None:
         """Write rows of the tile that waits longest, if any. They go on waiting if that fails."""
         if not self._tiles:
@@ -150,7 +154,7 @@ class Publisher:
 
         Writes the tile that waits longest where too much waits: raises OSError, DatasetDamaged.
         """
-        for twin in self._twins.get(cell.id, (cell,)):
+        for twin in self.places(cell):
             position = twin.position
             self.counts[position] = moments.column("count")
             self.ones[position] = moments.column("one")
@@ -167,6 +171,14 @@ class Publisher:
                 self._shares.put(cell.position, (p_one, p_two))
             if request.with_boundary:
                 self._critical.put(placement.column, values.critical_bias)
+
+    def places(self, cell: Cell) -> tuple[Cell, ...]:
+        """The cell, and those of the same content at other positions."""
+        return self._twins.get(cell.id, (cell,))
+
+    def waits(self, cell: Cell) -> bool:
+        """Whether what was put of a cell is not in the dataset yet."""
+        return any(self._cells.waits(place.position) for place in self.places(cell))
 
     def publish(self, attributes: Mapping[str, Any], budget_seconds: float = math.inf) -> bool:
         """Write what waits, at most for about ``budget_seconds``, then the root attributes.

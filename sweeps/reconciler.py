@@ -27,6 +27,7 @@ from sweeps.speed import Speed
 from sweeps.state import Event
 from sweeps.status import CellFailure, ClusterInfo, Progress, SweepStatus
 from sweeps.store import Store, is_full
+from sweeps.telling import note, tell_cells
 
 log = logging.getLogger(__name__)
 
@@ -109,6 +110,7 @@ class Reconciler:
             self._hand_out,
             self._read,
             self._publish,
+            self._tell,
             self._bury,
             self._connect,
             self._revive,
@@ -263,16 +265,19 @@ class Reconciler:
 
     def _publish_one(self, job: Job) -> None:
         before = time.monotonic()
-        self._note(job)
+        note(job, self._ledger)
         job.publish(attributes(self._ledger.get(job.id)), _TURN_SECONDS)
+        tell_cells(job, self._ledger)
         now = time.monotonic()
         self._published[job.id] = (now, now - before)
 
     def _finish(self, job: Job) -> None:
         """End a sweep that is complete, once all of it is written."""
-        self._note(job)
+        note(job, self._ledger)
         status = self._ledger.get(job.id)
-        if not job.publish(attributes(status), _TURN_SECONDS):
+        published = job.publish(attributes(status), _TURN_SECONDS)
+        tell_cells(job, self._ledger)
+        if not published:
             return
         if failures := job.failures():
             self._end(job.id, "fail", _summary(failures))
@@ -282,9 +287,12 @@ class Reconciler:
                 log.info("sweep %s has succeeded", job.id, extra={"sweep": job.id})
             self._forget(job.id)
 
-    def _note(self, job: Job) -> None:
-        """Keep in the ledger how far a sweep is, and what it has cost since the last time."""
-        self._ledger.record(job.id, job.progress(), job.take_costs(), job.failures())
+    def _tell(self) -> None:
+        """Tell how far the sweeps are of which there was nothing to publish."""
+        now = time.monotonic()
+        for job in list(self._jobs.values()):
+            if job.pace.due(self._live[job.id], now):
+                self._guarded(job, partial(note, job, self._ledger))
 
     def _bury(self) -> None:
         """Remove the data of deleted sweeps, once no task can write any more of them."""

@@ -260,6 +260,10 @@ class Stage:
             return cell, moments
         return None
 
+    def complete(self, cell: Cell) -> bool:
+        """Whether a cell was read with all the realisations that it shall have."""
+        return self._standings[cell.id].complete
+
     @property
     def unread(self) -> bool:
         """Whether cells wait to be read."""

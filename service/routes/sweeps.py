@@ -158,6 +158,7 @@ def describe(status: SweepStatus, request: Request) -> SweepInfo:
     home = f"{request.base_url}v1/sweeps/{status.id}"
     links = Links(
         self_=home,
+        events=f"{home}/events",
         zarr=f"{home}/zarr",
         data=f"{home}/data",
         plot=f"{home}/plot",

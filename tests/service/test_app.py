@@ -48,6 +48,7 @@ def test_routes_are_those_of_the_interface(openapi: dict[str, Any]) -> None:
         "post /v1/sweeps/{id}/cancel",
         "post /v1/sweeps/{id}/pause",
         "post /v1/sweeps/{id}/resume",
+        "get /v1/sweeps/{id}/events",
         "get /v1/sweeps/{id}/zarr/{key}",
         "get /v1/sweeps/{id}/data",
         "get /v1/sweeps/{id}/plot",

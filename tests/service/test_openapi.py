@@ -94,6 +94,9 @@ def test_documented_requests_are_answered_as_shown(
         if media_type == "text/csv":
             parameters = dict(example.query) | {"format": "csv"}
             assert http.get(path.format(**example.path), params=parameters).text == shown
+        elif media_type == "text/event-stream":
+            cells = {line for line in shown.splitlines() if line.startswith('data: {"cell"')}
+            assert cells == {line for line in answer.text.splitlines() if line.startswith('data: {"cell"')}
         elif media_type == "text/plain":
             assert shown.split("{")[0] in answer.text
         else:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 from rqf_engine.moments import COLUMNS, WIDTH, Moments
 from sweeps.blocks import Block, tree_sum
 from sweeps.dataset import points_along
-from sweeps.errors import DatasetDamaged
+from sweeps.errors import DatasetDamaged, LedgerLost
 from sweeps.job import Job, Task
 from sweeps.overlay import TheoryRequest, TheoryValues
 from sweeps.plan import make_plan
@@ -120,6 +121,14 @@ def _run(job: Job, store: Store, until: Callable[[], bool] = lambda: False) -> N
         if (task := _next(job)) is not None:
             job.account(task, _perform(store, task), None)
         job.read(math.inf)
+
+
+def _tell(job: Job) -> list[dict[str, Any]]:
+    """The cells that the job tells of by now."""
+    told: list[str] = []
+    job.told = job.told or set()
+    job.tell_cells(told.extend)
+    return [json.loads(data) for data in told]
 
 
 def _bits(job: Job, store: Store) -> dict[str, bytes]:
@@ -333,3 +342,63 @@ def test_only_complete_cells_are_published(store: Store) -> None:
         assert dataset.attrs == {"state": "running"}
         assert int((dataset.realizations > 0).sum()) == 1
         assert (np.isfinite(dataset.p_one_cluster).all("time") == (dataset.realizations > 0)).all()
+
+
+@pytest.mark.parametrize("spec", [FIXED, ADAPTIVE], ids=["fixed", "adaptive"])
+def test_every_cell_is_told_once_and_not_before_readers_see_it(store: Store, spec: SweepSpec) -> None:
+    job = _job(store, spec)
+    told: list[dict[str, Any]] = []
+    for step in range(10**4):
+        task = _next(job)
+        if task is None and job.done:
+            break
+        if task is not None:
+            job.account(task, _perform(store, task), None)
+        job.read(math.inf)
+        if new := _tell(job):
+            told += new
+            with store.open_dataset(job.id) as dataset:
+                there = dataset.realizations.load()
+            assert all(int(there.sel(event["cell"])) == event["realizations"] for event in new)
+        elif step % 10 == 9:
+            job.publish({"state": "running"}, math.inf)
+    job.publish({"state": "running"}, math.inf)
+    told += _tell(job)
+    assert job.done
+    with store.open_dataset(job.id) as dataset:
+        there = dataset.realizations.load()
+    assert len(told) == len({str(event["cell"]) for event in told}) == int((there > 0).sum())
+    assert all(int(there.sel(event["cell"])) == event["realizations"] for event in told)
+    again = _job(store, spec)
+    again.told = job.told
+    _run(again, store)
+    again.publish({"state": "running"}, math.inf)
+    assert _tell(again) == []
+
+
+def test_cells_of_the_same_content_are_told_at_every_place(store: Store) -> None:
+    spec = parse_spec(_FORM | {"tokens": 2, "bias": [0.0, 0.1], "bias_kind": ["noise", "constant"]})
+    job = _job(store, spec)
+    _run(job, store)
+    job.publish({"state": "running"}, math.inf)
+    told = _tell(job)
+    assert len(told) == 4
+    assert {(event["cell"]["bias_kind"], event["cell"]["bias"]) for event in told} == {
+        ("noise", 0.0), ("noise", 0.1), ("constant", 0.0), ("constant", 0.1)
+    }  # fmt: skip
+
+
+def test_what_could_not_be_told_is_looked_up_and_told_again(store: Store) -> None:
+    job = _job(store, FIXED)
+    _run(job, store)
+    job.publish({"state": "running"}, math.inf)
+
+    def lost(_cells: Sequence[str]) -> None:
+        raise LedgerLost("the database does not answer")
+
+    job.told = set()
+    with pytest.raises(LedgerLost):
+        job.tell_cells(lost)
+    assert job.told is None  # it may have been noted all the same
+    assert len(_tell(job)) == 4
+    assert _tell(job) == []
