@@ -6,11 +6,10 @@ from importlib.metadata import version
 
 import anyio
 from fastapi import APIRouter, Depends, FastAPI
-from fastapi.responses import RedirectResponse
 from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
 
-from service import doors, errors, openapi
+from service import doors, errors, openapi, page
 from service.compression import Compression
 from service.deps import tell_token
 from service.metrics import Metrics
@@ -56,14 +55,10 @@ def create_app(settings: Settings, coordinator: Coordinator) -> FastAPI:
     app.include_router(v1)
     app.include_router(health.router)
     app.include_router(metrics_route.router)
-    app.add_api_route("/", _home, include_in_schema=False)
+    app.include_router(page.router)
     openapi.install(app)
     return app
 
 
 def _operation_id(route: APIRoute) -> str:
     return route.name
-
-
-async def _home() -> RedirectResponse:
-    return RedirectResponse("/docs")

@@ -249,6 +249,7 @@ EXAMPLES: dict[str, Example] = {
         },
     ),
     "plot": Example(200, _BY_ID, {"kind": "phase", "format": "svg"}),
+    "thumbnail": Example(200, _BY_ID),
     "export": Example(200, _BY_ID),
     "verify": _json(_VERIFICATION, query={"sample": 1, "seed": 1}),
     "collect_garbage": _json({"blocks": 0, "bytes": 0}, path={}, query={"dry_run": True}),
@@ -324,7 +325,7 @@ PROBLEMS: dict[int, dict[str, Any]] = {
         422,
         "invalid-request",
         "The request is not valid",
-        ("limit", "'0'", "input should be greater than or equal to 1"),
+        ("limit", "'0'", "a number ≥ 1"),
     ),
     429: _problem(
         429,

@@ -37,7 +37,7 @@ def configure(form: Format, level: Level) -> None:
                 ExtraAdder(),
                 TimeStamper(fmt="iso", utc=True),
             ],
-            processors=[ProcessorFormatter.remove_processors_meta, *_rendering(form)],
+            processors=[ProcessorFormatter.remove_processors_meta, _drop_colours, *_rendering(form)],
         )
     )
     root = logging.getLogger()
@@ -54,6 +54,11 @@ def _rendering(form: Format) -> list[Processor]:
         _drop_what_is_told,
         ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain_traceback),
     ]
+
+
+def _drop_colours(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
+    event.pop("color_message", None)  # uvicorn's text once more
+    return event
 
 
 def _drop_what_is_told(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:

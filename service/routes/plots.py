@@ -6,10 +6,11 @@ from typing import Annotated, Literal
 
 import xarray as xr
 from anyio.to_thread import run_sync
-from fastapi import APIRouter, Query, Response
-from pydantic import Field
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
 
-from service.deps import CoordinatorDep, DrawingDep, SweepId
+from service import conditional
+from service.deps import CoordinatorDep, DrawingDep, RenderingDep, SweepId
 from service.models import Problem
 from service.routes.data import Labels
 from service.selection import select
@@ -47,6 +48,43 @@ async def plot(
     """A picture of the sweep, or of the selected part of it, finished or not."""
     picture = await run_sync(_draw, id, query, coordinator, limiter=drawing)
     return Response(picture, media_type=_MEDIA_TYPES[query.format])
+
+
+class ThumbnailQuery(BaseModel):
+    """What a page says of the picture."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    v: str = Field(
+        "",
+        max_length=60,
+        description="Any text: with another one a browser asks anew.",
+    )
+
+
+@router.get(
+    "/sweeps/{id}/thumbnail",
+    response_class=Response,
+    responses={
+        200: {"content": {"image/png": {}}, "description": "240 × 60 pixels, no axes."},
+        304: {"description": "`If-None-Match` names what the answer would be."},
+        404: {"model": Problem, "description": "No such sweep."},
+        422: {"model": Problem, "description": "There is no such parameter."},
+    },
+)
+async def thumbnail(
+    id: SweepId,
+    _query: Annotated[ThumbnailQuery, Query()],
+    request: Request,
+    coordinator: CoordinatorDep,
+    rendering: RenderingDep,
+) -> Response:
+    """The phase diagram as a small picture for lists, with `ETag`: a panel for each of ≤ 4 dimensions."""
+    tag = conditional.etag(await run_sync(coordinator.dataset_version, id), request.app.version)
+    if conditional.is_known(request, tag):
+        return conditional.not_modified(tag)
+    picture = await run_sync(coordinator.read_dataset, id, plots.thumbnail, limiter=rendering)
+    return Response(picture, media_type="image/png", headers=conditional.headers(tag))
 
 
 def _draw(id: str, query: PlotQuery, coordinator: Coordinator) -> bytes:

@@ -114,7 +114,7 @@ async def list_sweeps(
 ) -> Response:
     """Sweeps, newest first; with `ETag`."""
     found, following = coordinator.list(
-        query.state, _label(query.label), query.limit, query.cursor, query.text
+        query.state, label_of(query.label), query.limit, query.cursor, query.text
     )
     page = SweepPage(sweeps=[describe(status, request) for status in found], next=following)
     return json_answer(request, page)
@@ -191,7 +191,8 @@ def _estimate(body: bytes, coordinator: Coordinator) -> Estimate:
     return Estimate.model_validate(coordinator.estimate(_parse(body)))
 
 
-def _label(text: str | None) -> tuple[str, str] | None:
+def label_of(text: str | None) -> tuple[str, str] | None:
+    """Key and value of a label as it is asked for. Raises InvalidQuery."""
     if text is None:
         return None
     key, colon, value = text.partition(":")

@@ -17,6 +17,7 @@ from sweeps.plots.overlaps import histogram
 from sweeps.plots.phase import phase_diagram
 from sweeps.plots.scaling import collapse
 from sweeps.plots.style import Format, Picture, save
+from sweeps.plots.thumbnail import thumbnail
 
 __all__ = [
     "KINDS",
@@ -29,6 +30,7 @@ __all__ = [
     "histogram",
     "phase_diagram",
     "save",
+    "thumbnail",
 ]
 
 Kind = Literal["phase", "collapse", "boundary", "histogram"]

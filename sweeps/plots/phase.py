@@ -49,7 +49,7 @@ _COLOURS = LinearSegmentedColormap.from_list(
 
 
 @dataclass(frozen=True)
-class _Plane:
+class Plane:
     """The axes of a phase diagram."""
 
     vertical: str = "bias"
@@ -59,7 +59,7 @@ class _Plane:
 def needed(dataset: xr.Dataset) -> xr.Dataset:
     """What ``phase_diagram`` draws, lazily. Raises PlotError as it does."""
     data = part(dataset, (*COLLAPSE, "p_unclustered", *BOUNDARY))
-    plane = _plane(data)
+    plane = plane_of(data)
     with_bias = data.sizes["bias"] > 1
     hint = " (or of bias)" if with_bias and set(extra_axes(data)) <= set(LABELS) else ""
     refuse_extra_axes(data, plane.vertical, plane.horizontal, hint=hint)
@@ -76,7 +76,7 @@ def phase_diagram(dataset: xr.Dataset) -> Picture:
     there is no positive bias to draw.
     """
     data = needed(dataset).load()
-    plane = _plane(data)
+    plane = plane_of(data)
     rows, columns = thinned(data.tokens, MAX_ROWS), thinned(data.dimension, MAX_COLUMNS)
     figure = new_figure(2.5 + 2.5 * max(len(columns), 2), 2.0 + 2.6 * len(rows))
     axes = figure.subplots(len(rows), len(columns), sharex=True, sharey=True, squeeze=False)
@@ -92,34 +92,40 @@ def phase_diagram(dataset: xr.Dataset) -> Picture:
     return figure
 
 
-def _plane(data: xr.Dataset) -> _Plane:
-    """Time and bias; with a single bias, what varies beside it."""
+def region_colours(phi: NDArray[np.float64], loose: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Red, green, blue in [0, 1], along a last axis: of Φ, fading to grey with ``loose``, p_unclustered."""
+    share = loose[..., None]
+    colours = (1 - share) * _COLOURS(np.clip(phi, 0, 1))[..., :3] + share * np.array(_GREY)
+    return np.asarray(np.nan_to_num(np.clip(colours, 0, 1), nan=1.0))
+
+
+def plane_of(data: xr.Dataset) -> Plane:
+    """The axes of a figure of ``data``: time and bias; with a single bias, what varies beside it."""
     varying = [axis for axis in LABELS if axis in extra_axes(data)]
     if data.sizes.get("bias", 1) > 1 or not varying:
-        return _Plane()
-    return _Plane(varying[0], varying[1] if len(varying) > 1 else "time")
+        return Plane()
+    return Plane(varying[0], varying[1] if len(varying) > 1 else "time")
 
 
-def _draw_regions(panel: Axes, here: xr.Dataset, plane: _Plane) -> None:
+def _draw_regions(panel: Axes, here: xr.Dataset, plane: Plane) -> None:
     """Colour: Φ, fading to grey as tokens are not clustered; hatched where most realisations are not."""
     order = (plane.vertical, plane.horizontal)
     if "bias" in order and spec_of(here).get("refine"):
         # Points that refinement added for other dimensions or tokens are none of this panel's.
         here = here.dropna("bias", how="all", subset=["collapse"]) if here.collapse.notnull().any() else here
     phi = here.collapse.transpose(*order).values
-    loose = here.p_unclustered.transpose(*order).values[..., None]
-    colours = (1 - loose) * _COLOURS(np.clip(phi, 0, 1))[..., :3] + loose * np.array(_GREY)
-    colours = np.nan_to_num(np.clip(colours, 0, 1), nan=1.0)
+    loose = here.p_unclustered.transpose(*order).values
+    colours = region_colours(phi, loose)
     x, y = here[plane.horizontal], here[plane.vertical]
     panel.pcolormesh(edges(x), edges(y), colours, rasterized=True)
     panel.set(xscale=scale(x), yscale=scale(y))
     if np.nanmax(loose, initial=0) > 0.5:
-        rim = np.pad(loose[..., 0], 1, mode="edge")  # contours end at the points, cells half a step beyond
+        rim = np.pad(loose, 1, mode="edge")  # contours end at the points, cells half a step beyond
         across, up = (np.concatenate([edges(a)[:1], a.values, edges(a)[-1:]]) for a in (x, y))
         hatched = panel.contourf(across, up, rim, levels=[0.5, 1.01], colors="none", hatches=["////"])
         hatched.set_edgecolor("#777777")
         hatched.set_linewidth(0.0)
-    clustered = loose[..., 0] < 0.3
+    clustered = loose < 0.3
     _name_region(panel, (x, y), clustered & (phi > 0.85), "one\ncluster")
     _name_region(panel, (x, y), clustered & (phi < 0.2), "two\nclusters")
 
@@ -152,7 +158,7 @@ def _draw_boundary(panel: Axes, here: xr.Dataset) -> None:
     panel.set_xlim(*edges(here.time)[[0, -1]])
 
 
-def _draw_critical_line(panel: Axes, here: xr.Dataset, plane: _Plane) -> None:
+def _draw_critical_line(panel: Axes, here: xr.Dataset, plane: Plane) -> None:
     """Where attention turns antipodal tokens without bias from attracting into parting."""
     if float(here.bias) > 0:
         return
@@ -170,7 +176,7 @@ def _draw_critical_line(panel: Axes, here: xr.Dataset, plane: _Plane) -> None:
         panel.contour(fine[plane.horizontal], fine[plane.vertical], shown, [0.0], colors=INK, linewidths=1.2)
 
 
-def _finish(figure: Picture, axes: NDArray[Any], data: xr.Dataset, plane: _Plane) -> None:
+def _finish(figure: Picture, axes: NDArray[Any], data: xr.Dataset, plane: Plane) -> None:
     for panel in axes[-1]:
         panel.set_xlabel(LABELS[plane.horizontal], fontsize=10)
     for panel in axes[:, 0]:
@@ -192,7 +198,7 @@ def _finish(figure: Picture, axes: NDArray[Any], data: xr.Dataset, plane: _Plane
     figure.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False, fontsize=10)
 
 
-def _title(data: xr.Dataset, plane: _Plane) -> tuple[str, str]:
+def _title(data: xr.Dataset, plane: Plane) -> tuple[str, str]:
     """Two halves of the figure's title."""
     common = "Tokens on a sphere under common noise:"
     if plane.vertical == "bias":

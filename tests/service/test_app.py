@@ -52,6 +52,7 @@ def test_routes_are_those_of_the_interface(openapi: dict[str, Any]) -> None:
         "get /v1/sweeps/{id}/zarr/{key}",
         "get /v1/sweeps/{id}/data",
         "get /v1/sweeps/{id}/plot",
+        "get /v1/sweeps/{id}/thumbnail",
         "get /v1/sweeps/{id}/export",
         "post /v1/sweeps/{id}/verify",
         "post /v1/gc",

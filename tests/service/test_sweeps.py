@@ -133,7 +133,3 @@ def test_a_misspelt_parameter_is_refused(http: httpx.Client, small_spec: dict[st
         assert answer.status_code == 422
         assert answer.json()["errors"][0]["takes"] == "no such parameter"
     assert all(sweep["spec"]["seed"] != 98 for sweep in http.get("/v1/sweeps").json()["sweeps"])
-
-
-def test_the_front_door_leads_to_the_documentation(http: httpx.Client) -> None:
-    assert http.get("/", follow_redirects=True).status_code == 200
