@@ -21,7 +21,7 @@ serve: $(VENV)/run.stamp
 	@$(BIN)/rqf serve
 
 test: $(VENV)/test.stamp
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 bench: $(VENV)/peers.stamp
 	@$(BIN)/python -m benchmarks
