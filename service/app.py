@@ -15,7 +15,7 @@ from service.deps import tell_token
 from service.metrics import Metrics
 from service.models import Problem
 from service.observe import Observer
-from service.routes import cluster, data, events, export, health, plots, store, sweeps, theory, zarr
+from service.routes import cluster, dask, data, events, export, health, plots, store, sweeps, theory, zarr
 from service.routes import metrics as metrics_route
 from service.settings import Settings
 from sweeps.coordinator import Coordinator
@@ -55,6 +55,8 @@ def create_app(settings: Settings, coordinator: Coordinator) -> FastAPI:
     app.include_router(v1)
     app.include_router(health.router)
     app.include_router(metrics_route.router)
+    if settings.dashboard_proxy:
+        dask.install(app)
     app.include_router(page.router)
     openapi.install(app)
     return app

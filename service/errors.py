@@ -143,8 +143,7 @@ class Unauthorized(_OneField):
     def __init__(self) -> None:
         # What it got is a secret, or nearly one: it is never echoed.
         takes = "Bearer and a token, or Basic with the token as password"
-        headers = {"WWW-Authenticate": 'Bearer, Basic realm="rqf"'}
-        super().__init__("Authorization", "no valid token", takes, headers)
+        super().__init__("Authorization", "no valid token", takes)
 
 
 class Forbidden(_OneField):
@@ -266,7 +265,12 @@ def response_of(exc: Exception) -> JSONResponse:
     headers = dict((exc.headers or {}) if isinstance(exc, ServiceError) else {})
     if problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers.setdefault("Retry-After", str(_RETRY_SECONDS))
-    return _response(problem, headers)
+    answer = _response(problem, headers)
+    if problem.status == HTTPStatus.UNAUTHORIZED:
+        # A header each: browsers look no further than the first scheme of one.
+        for scheme in ("Bearer", 'Basic realm="rqf"'):
+            answer.headers.append("WWW-Authenticate", scheme)
+    return answer
 
 
 async def _answer(_request: Request, exc: Exception) -> JSONResponse:

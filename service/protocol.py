@@ -14,6 +14,7 @@ from uvicorn.server import ServerState
 
 from service.errors import refused_at_the_socket
 from service.openapi import MEDIA_TYPE
+from service.routes.dask import PREFIX
 
 #: Bytes that the first line and the headers of a request may have.
 MAX_HEAD_BYTES = 64 * 1024
@@ -72,6 +73,10 @@ class BoundedH11Protocol(H11Protocol):
         self._no_head()
         self._no_write()
         super().connection_lost(exc)
+
+    def _should_upgrade(self) -> bool:
+        # Elsewhere there is nothing to upgrade to, and the request is answered as if it had not asked for it.
+        return self.scope["path"].startswith(f"{PREFIX}/") and super()._should_upgrade()
 
     def handle_websocket_upgrade(self, event: h11.Request) -> None:
         """Hands the connection on."""

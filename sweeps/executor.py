@@ -16,6 +16,7 @@ from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
+from urllib.parse import urlsplit
 
 import dask
 import dask.array  # xarray would import it on first use, when somebody waits for an answer
@@ -158,6 +159,7 @@ class Executor:
         return ClusterInfo(
             known["address"],
             dashboard or None,
+            _dashboard_server(known),
             workers,
             sum(worker.threads for worker in workers),
             sum(worker.memory_limit_bytes for worker in workers),
@@ -174,6 +176,15 @@ class Executor:
             self._opened.close()
         except Exception as error:  # noqa: BLE001  # whatever the transport raises
             log.info("the cluster did not let go in order: %s", error)
+
+
+def _dashboard_server(known: dict[str, Any]) -> str | None:
+    # What the client calls the dashboard's link is made for browsers, which may reach it elsewhere.
+    host = urlsplit(known["address"]).hostname
+    port = known["services"].get("dashboard")
+    if not (host and port):
+        return None
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 class _Prepare(WorkerPlugin):

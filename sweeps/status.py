@@ -90,10 +90,14 @@ class WorkerInfo:
 
 @dataclass(frozen=True)
 class ClusterInfo:
-    """The Dask cluster; ``scheduler`` None while there is no connection."""
+    """The Dask cluster; ``scheduler`` None while there is no connection.
+
+    ``dashboard`` is for users; ``dashboard_server`` is where this machine reaches it.
+    """
 
     scheduler: str | None = None
     dashboard: str | None = None
+    dashboard_server: str | None = None
     workers: tuple[WorkerInfo, ...] = ()
     threads: int = 0
     memory_limit_bytes: int = 0

@@ -14,6 +14,7 @@ from service.errors import InvalidQuery, UnsupportedMediaType
 from service.examples import SPEC_EXAMPLES
 from service.models import Estimate, FieldProblem, Links, Problem, SweepInfo, SweepPage
 from service.openapi import spec_schema
+from service.routes.dask import dashboard_url
 from sweeps.coordinator import Coordinator
 from sweeps.document import read_json
 from sweeps.errors import Problem as SpecProblem
@@ -162,7 +163,7 @@ def describe(status: SweepStatus, request: Request) -> SweepInfo:
         zarr=f"{home}/zarr",
         data=f"{home}/data",
         plot=f"{home}/plot",
-        dashboard=request.app.state.coordinator.cluster().dashboard,
+        dashboard=dashboard_url(request),
     )
     return SweepInfo.model_validate(vars(status) | {"links": links})
 

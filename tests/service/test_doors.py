@@ -84,7 +84,7 @@ def test_what_is_shown_as_a_token(guarded: Open, header: str | None, status: int
     assert answer.status_code == status
     if status == 401:
         assert_problem(answer, 401, "Authorization")
-        assert answer.headers["www-authenticate"] == 'Bearer, Basic realm="rqf"'
+        assert answer.headers.get_list("www-authenticate") == ["Bearer", 'Basic realm="rqf"']
         assert "alpha" not in answer.text
 
 
