@@ -172,7 +172,7 @@ class Sweep:
     def open(self, chunks: Any = None) -> xr.Dataset:
         """The dataset, lazily: values are fetched when used, each time, so it fills up as the sweep runs.
 
-        chunks: as in ``xarray.open_zarr``; None: without Dask. What is read often is best loaded:
+        chunks: as in ``xarray.open_dataset``; None: without Dask. What is read often is best loaded:
         ``sweep.open()[["collapse"]].load()``. Reading it raises Unreachable, Refused, too.
         """
         return self._run(self._calls.open(chunks))

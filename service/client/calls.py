@@ -128,7 +128,9 @@ class SweepCalls:
         backoff = Backoff(self.requests.patience)
         last = after
         while True:
-            yield from self._open_events(last)
+            answer = yield from self._open_events(last)
+            if answer.status_code == HTTPStatus.NO_CONTENT:  # it has ended, and everything is told
+                return
             state, heard, whole = None, False, False
             try:
                 while (sent := (yield Read())) is not None:
@@ -145,8 +147,7 @@ class SweepCalls:
                 pass
             if heard:
                 backoff.reset()
-            # A stream that ends with no news, as after the last event, leaves open why it ended.
-            if whole and (state in FINAL or not (heard or (yield from self._goes_on()))):
+            if whole and state in FINAL:
                 return
             yield Sleep(backoff.next())
 
@@ -214,10 +215,6 @@ class SweepCalls:
         limits = self.requests.connection.stream_limits
         request = Request("GET", self.path("events"), headers=headers, timeout=limits)
         return self.requests.ask(Open(request, events=True))
-
-    def _goes_on(self) -> Call[bool]:
-        info = yield from self.status()
-        return info.state not in FINAL
 
 
 class _Looks:

@@ -11,11 +11,11 @@ from urllib.parse import urlsplit
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from service import client as c
-from service.client import CellEvent, Client, ProgressEvent, StateEvent
+from service.client import CellEvent, Client, ProgressEvent, StateEvent, Sweep
 
 Serve = Callable[..., AbstractContextManager[str]]
 
@@ -46,6 +46,8 @@ def _telling(*pieces: int) -> tuple[Starlette, list[str | None]]:
         asked.append(request.headers.get("last-event-id"))
         first = int(asked[-1] or 0)
         count = next(left)
+        if not count:
+            return Response(status_code=204)
 
         async def tell() -> AsyncIterator[str]:
             yield ": welcome\nretry: 2000\n\n"
@@ -54,20 +56,13 @@ def _telling(*pieces: int) -> tuple[Starlette, list[str | None]]:
 
         return StreamingResponse(tell(), media_type="text/event-stream")
 
-    async def status(request: Request) -> Response:
-        info = {"id": "abc", "state": "succeeded", "progress": _PROGRESS, "created": "2026-01-01T00:00:00Z"}
-        return JSONResponse(
-            info | {"spec": {}, "links": {"self": "s", "zarr": "z", "data": "d", "plot": "p"}}
-        )
-
-    routes = [Route("/v1/sweeps/{id}/events", events), Route("/v1/sweeps/{id}", status)]
+    routes = [Route("/v1/sweeps/{id}/events", events)]
     return Starlette(routes=routes), asked
 
 
 def test_events_are_typed_and_go_on_where_they_were_cut_off(serve: Serve) -> None:
     app, asked = _telling(2, 1, 0, 3)
     with serve(app) as url, Client(url) as client:
-        # The stream without news would be the last of a sweep that has ended; this one is not told yet.
         failed, running, progress = list(client.sweep("abc").events())
         assert asked == [None, "2", "3"]
         cell, succeeded = list(client.sweep("abc").events(after=3))
@@ -113,3 +108,17 @@ def test_what_tells_no_events(serve: Serve) -> None:
 def test_events_of_nothing(client: Client) -> None:
     with pytest.raises(c.NotFound):
         list(client.sweep("0123456789ab").events())
+
+
+def test_events_of_the_service(sweep: Sweep) -> None:
+    told = list(sweep.events())
+    ids = [event.id for event in told]
+    assert ids == sorted(set(ids))
+    last = told[-1]
+    assert isinstance(last, StateEvent)
+    assert last.state == "succeeded"
+    cells = [event for event in told if isinstance(event, CellEvent)]
+    assert len(cells) == 6
+    assert {event.realizations for event in cells} == {100}
+    assert list(sweep.events(after=ids[-2])) == [last]
+    assert list(sweep.events(after=ids[-1])) == []
