@@ -17,6 +17,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # it would take longer to import than all that --help needs
 )
 app.command()(here.serve)
+app.command()(here.token)
 app.command()(here.run)
 app.command()(sweeps.submit)
 app.command("ls")(sweeps.list_sweeps)

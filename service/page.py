@@ -17,6 +17,7 @@ from pydantic import Field, field_validator
 from service.client import DEFAULT_URL
 from service.deps import CoordinatorDep
 from service.examples import TINY
+from service.routes.dask import dashboard_url
 from service.routes.sweeps import ListQuery, describe, label_of
 from sweeps.coordinator import Coordinator
 from sweeps.state import ACTIVE, STATES
@@ -70,6 +71,7 @@ def _render(request: Request, coordinator: Coordinator, query: PageQuery, nonce:
             home=address,
             default_url=address.rstrip("/") == DEFAULT_URL,
             cluster=coordinator.cluster(),
+            dashboard=dashboard_url(request),
             census=coordinator.census(),
             states=STATES,
             query=query,

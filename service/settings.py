@@ -7,10 +7,10 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from service.tokens import Token, distinct
+from service.tokens import Keyring, Token, distinct
 from sweeps.quota import Quota
 
 _CONFIG = SettingsConfigDict(
@@ -96,12 +96,21 @@ class Settings(BaseSettings):
     )
     max_spec_kb: int = Field(1024, ge=1, description="Size of one request body, in KiB.")
 
+    @field_validator("tokens_file")
+    @classmethod
+    def _check_tokens_file(cls, path: Path | None, info: ValidationInfo) -> Path | None:
+        try:
+            Keyring(info.data.get("tokens", ()), path)
+        except (OSError, UnicodeDecodeError) as error:
+            raise ValueError(f"a file that can be read: {error}") from None
+        return path
+
     @field_validator("cors_origins")
     @classmethod
     def _check_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
         for origin in origins:
             if _ORIGIN.fullmatch(origin) is None:
-                raise ValueError("takes origins such as https://notes.example.org, each by its name")
+                raise ValueError("origins such as https://notes.example.org, each by its name")
         return origins
 
     @model_validator(mode="after")

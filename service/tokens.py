@@ -48,7 +48,7 @@ class Token:
         found = _INLINE.fullmatch(text)
         if found is None:
             raise ValueError(
-                "takes TOKEN, ROLE:TOKEN or NAME:ROLE:TOKEN with the role read or submit, and a token of "
+                "TOKEN, ROLE:TOKEN or NAME:ROLE:TOKEN with the role read or submit, and a token of "
                 "letters, digits and -._~+/="
             )
         digest = bytes.fromhex(found["hash"]) if found["hash"] else _digest(found["secret"])
@@ -90,7 +90,7 @@ def read_tokens(path: Path) -> tuple[Token, ...]:
             continue
         found = _LINE.fullmatch(line)
         if found is None:
-            raise ValueError(f"{path}, line {number}: takes NAME ROLE sha256:HASH, as rqf token prints it")
+            raise ValueError(f"{path}, line {number}: it takes NAME ROLE sha256:HASH, as rqf token prints it")
         tokens.append(Token(found["name"], cast(Role, found["role"]), bytes.fromhex(found["hash"])))
     return distinct(tokens)
 

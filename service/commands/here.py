@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -29,6 +29,23 @@ def serve(
         serve_until_stopped(settings)
     except KeyboardInterrupt:
         return
+
+
+def token(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Who it is for.")],
+    role: Annotated[
+        Literal["read", "submit"], typer.Option(help="read: only to look; submit: everything.")
+    ] = "submit",
+) -> None:
+    """Make a token: it goes to standard error, once, and its line for RQF_TOKENS_FILE to standard output."""
+    from service.tokens import new_token
+
+    try:
+        secret, line = new_token(name, role)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="NAME") from None
+    print(f"the token of {name}, shown only here: {secret}", file=sys.stderr)
+    print(line)
 
 
 def run(

@@ -2,12 +2,16 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
+from service.cli import main
+from service.settings import Settings
 from service.tokens import Keyring, Token, new_token, read_tokens
 
 
@@ -52,7 +56,7 @@ def test_forms_of_a_token(text: str, name: str, role: str, secret: str) -> None:
     ["", "a b", "ann:s3cret", "ann:write:s3cret", "read:", "ünë", "sha256:12", "a:read:b:c", "a/b:read:c"],
 )
 def test_what_is_no_token_is_refused_and_not_shown(text: str) -> None:
-    with pytest.raises(ValueError, match="takes TOKEN") as caught:
+    with pytest.raises(ValueError, match="TOKEN, ROLE:TOKEN") as caught:
         Token.parse(text)
     assert "s3cret" not in str(caught.value)
 
@@ -127,3 +131,28 @@ def test_the_file_is_read_again_when_it_changes(path: Path, caplog: pytest.LogCa
     os.utime(path, (1, 1))
     path.write_text(first)
     _until(lambda: keyring.find(ann) is not None and keyring.find(bob) is None)
+
+
+def test_the_command_makes_one(
+    path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["rqf", "token", "ann", "--role", "read"])
+    with pytest.raises(SystemExit, match="0"):
+        main()
+    line, told = capsys.readouterr()
+    path.write_text(line)
+    found = Keyring([], path).find(told.split()[-1])
+    assert found is not None
+    assert (found.name, found.role) == ("ann", "read")
+    monkeypatch.setattr(sys, "argv", ["rqf", "token", "a b"])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+
+
+def test_a_bad_file_is_told_before_the_service_starts(path: Path) -> None:
+    for spoil, told in ((lambda: path.write_text("ann"), "line 1"), (lambda: path.chmod(0o644), "chmod 600")):
+        spoil()
+        with pytest.raises(ValidationError, match=told):
+            Settings(_env_file=None, tokens_file=path)
+    with pytest.raises(ValidationError, match="tokens_file"):
+        Settings(_env_file=None, tokens_file=path.with_name("none"))
