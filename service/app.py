@@ -54,7 +54,7 @@ def create_app(settings: Settings, coordinator: Coordinator) -> FastAPI:
         v1.include_router(family.router)
     app.include_router(v1)
     app.include_router(health.router)
-    app.include_router(metrics_route.router)
+    app.include_router(metrics_route.router, dependencies=[Depends(tell_token)])
     if settings.dashboard_proxy:
         dask.install(app)
     app.include_router(page.router)

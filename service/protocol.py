@@ -100,7 +100,8 @@ class BoundedH11Protocol(H11Protocol):
         if status == HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE:
             self._refuse(status, "headers", "more", f"at most {MAX_HEAD_BYTES} bytes")
         else:
-            self._refuse(status, "request", str(error or msg), "HTTP/1.1")
+            # 501 is HTTP's own word for an unknown transfer coding; but it is the client that shall change.
+            self._refuse(HTTPStatus.BAD_REQUEST, "request", str(error or msg), "HTTP/1.1")
 
     def _expect_head(self) -> None:
         self._head = self.loop.call_later(self.head_seconds, self._give_up)

@@ -377,8 +377,9 @@ class Reconciler:
                 self._publish_one(job)
             else:
                 # Nothing was computed here: the versions that stand there are right, whatever ours are.
+                state = self._ledger.get(id).state
                 path = self._store.dataset_path(id)
-                write_attributes(path, read_attributes(path) | {"state": self._ledger.get(id).state})
+                write_attributes(path, read_attributes(path) | {"state": state})
         except UnknownSweep:
             pass
         except LedgerLost:

@@ -1,4 +1,4 @@
-"""A thousand different sweeps submitted while another is simulated: how long, and is any lost?"""
+"""A thousand different sweeps submitted while another is simulated: how soon, and whether all are kept."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ _HEADERS = {
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The events, until the sweep has ended or is deleted.",
-        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        "content": {"text/event-stream": {}},
     },
     204: {"description": "The sweep has ended and nothing was told since: do not connect again."},
     404: {"model": Problem, "description": "No such sweep."},

@@ -36,6 +36,7 @@ class VerifyQuery(BaseModel):
     responses={
         404: {"model": Problem, "description": "No such sweep."},
         409: {"model": Problem, "description": "The sweep has not succeeded."},
+        422: {"model": Problem, "description": "A parameter that is not taken."},
         503: {"model": Problem, "description": "There is no worker at present."},
     },
 )
@@ -47,7 +48,7 @@ async def verify(
     return Verification.model_validate(report)
 
 
-@router.post("/gc")
+@router.post("/gc", responses={422: {"model": Problem, "description": "A parameter that is not taken."}})
 async def collect_garbage(coordinator: CoordinatorDep, query: Annotated[GarbageQuery, Query()]) -> Garbage:
     """Removes blocks and theory that no sweep stands on, and what killed processes left behind."""
     return Garbage.model_validate(await run_in_threadpool(coordinator.collect_garbage, query.dry_run))

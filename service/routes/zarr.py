@@ -7,7 +7,7 @@ import os
 import re
 import stat
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi import Path as PathParameter
@@ -19,6 +19,7 @@ from service.models import Problem
 
 router = APIRouter(tags=["results"])
 
+_CONTENT: dict[str, Any] = {"application/octet-stream": {}, "application/json": {}}
 _RANGE = re.compile(r"bytes=(?:(\d{1,18})-(\d{1,18})?|-(\d{1,18}))")
 
 Key = Annotated[
@@ -31,8 +32,8 @@ Key = Annotated[
     "/sweeps/{id}/zarr/{key:path}",
     response_class=Response,
     responses={
-        200: {"content": {"application/octet-stream": {}}, "description": "The stored bytes."},
-        206: {"content": {"application/octet-stream": {}}, "description": "The bytes of `Range`."},
+        200: {"content": _CONTENT, "description": "The stored bytes."},
+        206: {"content": _CONTENT, "description": "The bytes of `Range`."},
         304: {"description": "`If-None-Match` names what is stored."},
         404: {"model": Problem, "description": "No such sweep or key."},
         416: {"model": Problem, "description": "`Range` lies beyond the end."},
