@@ -263,7 +263,8 @@ def response_of(exc: Exception) -> JSONResponse:
     """The answer that an exception of any floor becomes."""
     problem = problem_of(exc)
     headers = dict((exc.headers or {}) if isinstance(exc, ServiceError) else {})
-    if problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
+    # What is damaged is not mended by waiting.
+    if problem.status == HTTPStatus.SERVICE_UNAVAILABLE and not isinstance(exc, DatasetDamaged):
         headers.setdefault("Retry-After", str(_RETRY_SECONDS))
     answer = _response(problem, headers)
     if problem.status == HTTPStatus.UNAUTHORIZED:

@@ -7,6 +7,7 @@ Each is told by the method of its name in ``service.client.blocking``.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -113,15 +114,16 @@ class SweepCalls:
         started, pause = time.monotonic(), min(_QUICKEST_POLL, poll)
         with _shower(shown, self.id) as show:
             looks = _Looks(self)
+            left = limit = math.inf if timeout is None else timeout
             while True:
-                info = yield from looks.look()
+                info = yield from looks.look(left)
                 show(info)
                 if info.state in FINAL:
                     return _succeeded(info)
-                left = None if timeout is None else timeout - (time.monotonic() - started)
-                if left is not None and left <= 0:
+                left = started + limit - time.monotonic()
+                if left <= 0:
                     raise WaitTimeout(info, f"is still {info.state} after {timeout:g} s")
-                yield Sleep(pause if left is None else min(pause, left))
+                yield Sleep(min(pause, left))
                 pause = min(pause * _POLL_GROWTH, poll)
 
     def events(self, after: int | None) -> Items[Event]:
@@ -225,8 +227,10 @@ class _Looks:
         self._etag: str | None = None
         self._seen: SweepInfo
 
-    def look(self) -> Call[SweepInfo]:
+    def look(self, patience: float) -> Call[SweepInfo]:
+        """The sweep's status; ``patience`` in seconds, where that is less than the client's."""
         requests = self._calls.requests
+        requests = requests.within(None, min(patience, requests.patience))
         headers = {} if self._etag is None else {"If-None-Match": self._etag}
         answer = yield from requests.send("GET", self._calls.path(), headers=headers)
         if answer.status_code != HTTPStatus.NOT_MODIFIED:

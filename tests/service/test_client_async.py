@@ -109,6 +109,19 @@ def test_in_process_beside_an_event_loop(settings: Settings, coordinator: Coordi
     asyncio.run(session())
 
 
+def test_tokens(
+    settings: Settings, coordinator: Coordinator, sweep: Sweep, small_spec: dict[str, Any]
+) -> None:
+    guarded = settings.model_copy(update={"tokens": Settings(_env_file=None, tokens="read:look").tokens})
+    app = create_app(guarded, coordinator)
+    with Client.in_process(app, token="look") as reader:
+        assert int(reader.sweep(sweep.id).open().realizations.sum()) == 600
+        with pytest.raises(c.Forbidden):
+            reader.submit(small_spec)
+    with Client.in_process(app) as nobody, pytest.raises(c.Unauthorized):
+        nobody.cluster()
+
+
 @asynccontextmanager
 async def _life(app: Starlette) -> AsyncIterator[dict[str, Any]]:
     app.state.told.append("started")
