@@ -5,12 +5,26 @@ from __future__ import annotations
 from typing import Annotated, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
 from service.commands import here, results, sweeps
-from service.commands.shared import FAILED, UNREACHABLE, USAGE, NotTaken
+from service.commands.shared import FAILED, INTERRUPTED, UNREACHABLE, USAGE, NotTaken
+
+
+class _Commands(TyperGroup):
+    """All commands; Ctrl-C ends any of them without a word."""
+
+    def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]
+        """Run one."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise SystemExit(INTERRUPTED) from None
+
 
 app = typer.Typer(
     name="rqf",
+    cls=_Commands,
     help="Parameter sweeps of the Random Quadratic Form on a sphere. The service is looked for at RQF_URL.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import csv
 import io
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as ProgressBar
 
 from service.models import CellFailure, FieldProblem, Progress, SweepInfo, Verification
 
+Show = Callable[[Progress, str], None]
+
+_SECONDS_BETWEEN_LINES = 5.0
+
+out = Console(highlight=False, emoji=False)
 err = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
 
 
@@ -25,25 +31,62 @@ def complain(text: str, fields: Iterable[FieldProblem] = ()) -> None:
 
 
 @contextmanager
-def progress_bar(title: str) -> Iterator[Callable[[Progress, str], None]]:
-    """A bar on standard error; the function it gives takes a sweep's progress and its state."""
+def progress_bar(title: str, console: Console = err, above: RenderableType | None = None) -> Iterator[Show]:
+    """A bar, below ``above``; the function it gives takes a sweep's progress and its state.
+
+    Where ``console`` is no terminal, a line every few seconds instead, and one for each change of state.
+    """
+    if not (console.is_terminal or console.is_jupyter):
+        yield _line_printer(title, console)
+        return
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         TaskProgressColumn(),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
         TimeElapsedColumn(),
     )
-    with ProgressBar(*columns, console=err) as bar:
+    # What stands above is some 60 kB: it is sent when there is news, and not to turn a clock.
+    with _BarBelow(*columns, console=console, auto_refresh=above is None) as bar:
+        bar.above = above
         task = bar.add_task(title, total=1.0, note="")
 
         def show(progress: Progress, state: str) -> None:
-            left = progress.eta_seconds
-            note = f"{state}, {progress.cells_done}/{progress.cells_total} cells"
-            note += "" if left is None or progress.fraction >= 1 else f", {duration(left)} left"
-            bar.update(task, completed=progress.fraction, note=note)
+            bar.update(task, completed=progress.fraction, note=_note(progress, state), refresh=True)
 
         yield show
+
+
+class _BarBelow(ProgressBar):
+    """A bar with something above it."""
+
+    above: RenderableType | None = None
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """What stands above, then the bar."""
+        if self.above is not None:
+            yield self.above
+        yield from super().get_renderables()
+
+
+def _line_printer(title: str, console: Console) -> Show:
+    printed: tuple[str, float] = ("", 0.0)
+
+    def show(progress: Progress, state: str) -> None:
+        nonlocal printed
+        now = time.monotonic()
+        if state != printed[0] or now - printed[1] >= _SECONDS_BETWEEN_LINES:
+            printed = state, now
+            text = f"{title} {progress.fraction:4.0%} {_note(progress, state)}"
+            console.print(text, markup=False, soft_wrap=True)
+
+    return show
+
+
+def _note(progress: Progress, state: str) -> str:
+    left = progress.eta_seconds
+    note = f"{state}, {progress.cells_done}/{progress.cells_total} cells"
+    return note if left is None or progress.fraction >= 1 else f"{note}, {duration(left)} left"
 
 
 def sweep_table(sweeps: Iterable[SweepInfo]) -> None:
@@ -106,10 +149,14 @@ def _place(failure: CellFailure) -> str:
     return "  " + " ".join(f"{name}={value}" for name, value in failure.cell.items())
 
 
-def csv_table(content: bytes) -> None:
-    """Comma-separated values in columns; numbers are cut to six digits."""
-    rows = csv.reader(io.StringIO(content.decode()))
-    _columns([[_short(text) for text in row] for row in rows], str.rjust)
+def csv_table(content: bytes, hide_empty: bool = False) -> None:
+    """Comma-separated values in columns; numbers are cut to six digits.
+
+    hide_empty: leave out columns in which nothing is known.
+    """
+    header, *rows = csv.reader(io.StringIO(content.decode()))
+    kept = [i for i in range(len(header)) if not hide_empty or any(row[i] for row in rows)]
+    _columns([[_short(row[i]) for i in kept] for row in (header, *rows)], str.rjust)
 
 
 def _columns(rows: Sequence[Sequence[str]], justify: Callable[[str, int], str]) -> None:
@@ -127,8 +174,8 @@ def duration(seconds: float) -> str:
     return f"{whole // 60} min {whole % 60:02d} s" if whole >= 60 else f"{whole} s"
 
 
-def _when(time: datetime | None) -> str:
-    return "" if time is None else time.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+def _when(moment: datetime | None) -> str:
+    return "" if moment is None else moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _short(text: str) -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from contextlib import suppress
 
 KINDS = ("phase", "collapse", "boundary", "histogram")
-FORMATS = ("csv", "json", "netcdf", "parquet")
+#: Formats of numbers, and the suffix of their files.
+SUFFIXES = {".csv": "csv", ".json": "json", ".nc": "netcdf", ".parquet": "parquet"}
+BINARY = ("netcdf", "parquet")
 
 _TIMEOUT_SECONDS = 1.0
 _MOST = 50
@@ -38,4 +40,4 @@ def complete_kind(incomplete: str) -> list[str]:
 
 def complete_format(incomplete: str) -> list[str]:
     """Formats of numbers."""
-    return [format for format in FORMATS if format.startswith(incomplete)]
+    return [format for format in SUFFIXES.values() if format.startswith(incomplete)]

@@ -8,26 +8,49 @@ from typing import Annotated
 
 import typer
 
-from service.commands.completion import complete_kind
+from service.commands.completion import BINARY, SUFFIXES, complete_format, complete_kind
 from service.commands.shared import FAILED, Id, Json, Selectors, connect, pairs, print_json
 
 
 def query(
     id: Id,
     selectors: Selectors = None,
+    reduce: Annotated[
+        list[str] | None, typer.Option(help="How, and over which dimension, e.g. mean:tokens; repeatable.")
+    ] = None,
+    form: Annotated[
+        str | None,
+        typer.Option("--format", help="csv, json, netcdf or parquet.", autocompletion=complete_format),
+    ] = None,
     as_json: Json = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="File to write; unset: standard output. Its suffix names the format.")
+    ] = None,
 ) -> None:
-    """Print numbers out of a sweep's dataset."""
+    """Print numbers out of a sweep's dataset: a table, unless a format is named."""
     from service.console import csv_table
 
     parameters = pairs(selectors)
+    if reduce:
+        parameters["reduce"] = [*parameters.get("reduce", []), *reduce]
+    named = "json" if as_json else "csv" if as_csv else form
+    if out is not None:
+        named = named or SUFFIXES.get(out.suffix)
+        if named is None:
+            raise typer.BadParameter(f"--out: got {str(out)!r}, takes --format, or {' '.join(SUFFIXES)}")
+    elif named in BINARY and sys.stdout.isatty():
+        raise typer.BadParameter(f"--format: got {named!r}, takes --out FILE beside it, or a pipe")
     with connect() as client:
-        content = client.sweep(id).data(**{**parameters, "format": ["json" if as_json else "csv"]})
-    if as_json or as_csv:
-        sys.stdout.write(content.decode().rstrip("\n") + "\n")
+        content = client.sweep(id).data(**parameters, format=named or "csv")
+    if out is not None:
+        out.write_bytes(content)
+        print(out)
+    elif named is None:
+        csv_table(content, hide_empty="var" not in parameters)
     else:
-        csv_table(content)
+        sys.stdout.flush()
+        sys.stdout.buffer.write(content if named in BINARY else content.rstrip(b"\n") + b"\n")
 
 
 def plot(

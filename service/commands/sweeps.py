@@ -11,7 +11,11 @@ from service.commands.shared import INTERRUPTED, Id, Json, Spec, connect, print_
 from sweeps.state import State
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from service.client import Sweep
+    from service.models import SweepInfo
+    from service.terminal.live import LiveDiagram
 
 
 def submit(
@@ -34,7 +38,9 @@ def submit(
             return
         sweep = client.submit(wanted)
         if wait:
-            _follow(sweep)
+            from service.console import err
+
+            _follow(sweep, err)
         if as_json:
             print_json(sweep.status())
         else:
@@ -76,12 +82,20 @@ def show(id: Id, as_json: Json = False) -> None:
         sweep_details(info)
 
 
-def watch(id: Id) -> None:
+def watch(
+    id: Id,
+    diagram: Annotated[
+        bool, typer.Option("--diagram/--no-diagram", help="Draw the phase diagram, on a terminal.")
+    ] = True,
+) -> None:
     """Follow a sweep until it ends; Ctrl-C leaves it running."""
+    from service.console import out
+    from service.terminal.live import LiveDiagram
+
     with connect() as client:
         sweep = client.sweep(id)
         sweep.status()  # what is not there is told of before anything is drawn
-        _follow(sweep)
+        _follow(sweep, out, LiveDiagram(sweep, out) if diagram and out.is_terminal else None)
 
 
 def cancel(id: Id) -> None:
@@ -108,12 +122,18 @@ def remove(id: Id) -> None:
         client.sweep(id).delete()
 
 
-def _follow(sweep: Sweep) -> None:
+def _follow(sweep: Sweep, console: Console, diagram: LiveDiagram | None = None) -> None:
     from service.console import progress_bar
 
     try:
-        with progress_bar(sweep.id) as show:
-            sweep.wait(lambda info: show(info.progress, info.state))
+        with progress_bar(sweep.id, console, diagram) as show:
+
+            def look(info: SweepInfo) -> None:
+                if diagram is not None:
+                    diagram.update(info)
+                show(info.progress, info.state)
+
+            sweep.wait(look)
     except KeyboardInterrupt:
         print(f"sweep {sweep.id} goes on: rqf watch {sweep.id}", file=sys.stderr)
         raise SystemExit(INTERRUPTED) from None

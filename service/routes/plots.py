@@ -38,16 +38,25 @@ class PlotQuery(Labels):
     response_class=Response,
     responses={
         200: {"content": {media: {} for media in _MEDIA_TYPES.values()}, "description": "The picture."},
+        304: {"description": "`If-None-Match` names what the answer would be."},
         404: {"model": Problem, "description": "No such sweep."},
         422: {"model": Problem, "description": "A selector finds nothing, or nothing that can be drawn."},
     },
 )
 async def plot(
-    id: SweepId, query: Annotated[PlotQuery, Query()], coordinator: CoordinatorDep, drawing: DrawingDep
+    id: SweepId,
+    query: Annotated[PlotQuery, Query()],
+    request: Request,
+    coordinator: CoordinatorDep,
+    drawing: DrawingDep,
 ) -> Response:
-    """A picture of the sweep, or of the selected part of it, finished or not."""
+    """A picture of the sweep, or of the selected part of it, finished or not, with `ETag`."""
+    version = await run_sync(coordinator.dataset_version, id)
+    tag = conditional.etag(version, request.app.version, query.model_dump_json())
+    if conditional.is_known(request, tag):
+        return conditional.not_modified(tag)
     picture = await run_sync(_draw, id, query, coordinator, limiter=drawing)
-    return Response(picture, media_type=_MEDIA_TYPES[query.format])
+    return Response(picture, media_type=_MEDIA_TYPES[query.format], headers=conditional.headers(tag))
 
 
 class ThumbnailQuery(BaseModel):

@@ -15,6 +15,7 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from rqf_engine.theory import antipodal_exponent
+from sweeps.palette import CLUSTERS, UNCLUSTERED
 from sweeps.plots.parts import (
     BOUNDARY,
     COLLAPSE,
@@ -42,10 +43,8 @@ from sweeps.plots.style import (
 
 #: Points along each axis from which the critical line is interpolated.
 _FINE = 80
-_GREY = (0.80, 0.80, 0.80)
-_COLOURS = LinearSegmentedColormap.from_list(
-    "clusters", ["#2b5c9e", "#9fbfdc", "#f4efe6", "#f0a868", "#b5391e"]
-)
+_GREY = (UNCLUSTERED,) * 3
+_COLOURS = LinearSegmentedColormap.from_list("clusters", list(CLUSTERS))
 
 
 @dataclass(frozen=True)

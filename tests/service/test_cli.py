@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import xarray as xr
 import yaml
@@ -117,6 +118,31 @@ def test_query(rqf: Rqf, sweep: Sweep) -> None:
     rqf("query", sweep.id, "dimension=9", code=2)
     assert "one of 3, 8" in rqf.err
     rqf("query", sweep.id, "dimension", code=2)
+
+
+def test_query_writes_every_format(rqf: Rqf, sweep: Sweep, tmp_path: Path) -> None:
+    labels = ("var=collapse,p_one_cluster", "tokens=2")
+    assert rqf("query", sweep.id, *labels, "--out", "a.nc") == "a.nc\n"
+    with xr.open_dataset(tmp_path / "a.nc") as found, sweep.open() as served:
+        np.testing.assert_array_equal(found.collapse, served.collapse.sel(tokens=2))
+        assert set(found.data_vars) == {"collapse", "p_one_cluster"}
+    rqf("query", sweep.id, *labels, "--format", "parquet", "--out", "table")
+    assert (tmp_path / "table").read_bytes().startswith(b"PAR1")
+    rqf("query", sweep.id, *labels, "--out", "a.csv", "--reduce", "mean:bias", "--reduce", "max:time")
+    assert (tmp_path / "a.csv").read_text().startswith("dimension,tokens,collapse,p_one_cluster\n")
+    assert json.loads(rqf("query", sweep.id, *labels, "--format", "json"))["dims"]["bias"] == 3
+    rqf("query", sweep.id, "--out", "a.xyz", code=2)
+    assert "takes --format" in rqf.err
+    rqf("query", sweep.id, "--format", "xyz", code=2)
+
+
+def test_query_of_everything_is_a_table_without_empty_columns(rqf: Rqf, sweep: Sweep) -> None:
+    header, *rows = rqf("query", sweep.id).splitlines()
+    assert len(rows) == 2 * 3 * 1 * 2
+    assert {"dimension", "bias", "tokens", "time", "collapse", "realizations"} <= set(header.split())
+    assert "overlap_histogram" not in header
+    # The Lyapunov exponent of a sweep without the field is not empty; that of nothing known is hidden.
+    assert len({len(row) for row in rows}) == 1
 
 
 def test_plot(rqf: Rqf, sweep: Sweep, tmp_path: Path) -> None:

@@ -168,6 +168,9 @@ def test_pictures(http: httpx.Client, sweep: Sweep, kind: str) -> None:
     assert png.content.startswith(b"\x89PNG")
     svg = http.get(path, params={"kind": kind, "format": "svg", "dimension": "8"})
     assert svg.headers["content-type"].startswith("image/svg+xml")
+    assert svg.headers["etag"] != png.headers["etag"]
+    known = http.get(path, params={"kind": kind}, headers={"If-None-Match": png.headers["etag"]})
+    assert (known.status_code, known.content) == (304, b"")
     assert ElementTree.fromstring(svg.content).tag.endswith("svg")
 
 
