@@ -21,6 +21,8 @@ from sweeps.coordinator import Coordinator
 GRACE_SECONDS = 3
 #: Connections that are open at a time, streams of events among them; one more is told to come back later.
 MAX_CONNECTIONS = 1000
+#: Longer than clients keep an idle connection, which would otherwise close under a request of theirs.
+_IDLE_SECONDS = 30
 
 
 def serve(settings: Settings) -> None:
@@ -52,6 +54,7 @@ def server_config(app: ASGIApp) -> uvicorn.Config:
         http=BoundedH11Protocol,
         h11_max_incomplete_event_size=MAX_HEAD_BYTES,
         limit_concurrency=MAX_CONNECTIONS,
+        timeout_keep_alive=_IDLE_SECONDS,
         log_config=None,
         access_log=False,
         server_header=False,

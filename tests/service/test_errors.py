@@ -10,8 +10,9 @@ import httpx
 import pytest
 
 from service.client import Sweep
-from service.errors import problem_of
+from service.errors import NotReady, problem_of, response_of
 from service.settings import Settings
+from sweeps.errors import ClusterLost, LedgerLost
 
 GOOD: dict[str, Any] = {"dimension": 3, "bias": 0.1, "tokens": 2, "times": [1.0], "realizations": 10}
 
@@ -201,3 +202,53 @@ def test_a_full_disk_is_told() -> None:
     problem = problem_of(OSError(errno.ENOSPC, "No space left on device"))
     assert (problem.status, problem.errors[0].field) == (507, "disk")
     assert problem_of(OSError(errno.EIO, "Input/output error")).status == 500
+
+
+TRICKS = {
+    "right to left": "\u202egnp.exe",
+    "no width": "a\u200bb",
+    "byte order mark": "\ufeffa",
+    "null": "a\x00b",
+    "escape": "\x1b[2Ja",
+    "line break": "a\nb",
+    "line separator": "a\u2028b",
+    "lone surrogate": "\ud83d",
+    "private": "\ue000",
+    "unassigned": "\U000e01f0",
+    "tag": "\U000e0041",
+    "too long": "\u0301" * 201,
+}
+
+
+@pytest.mark.parametrize("trick", TRICKS)
+@pytest.mark.parametrize("field", ["name", "labels"])
+def test_text_that_is_not_what_it_seems(http: httpx.Client, trick: str, field: str) -> None:
+    text = TRICKS[trick]
+    body = json.dumps(GOOD | {field: text if field == "name" else {"k": text}})
+    answer = http.post("/v1/sweeps?dry_run=true", content=body)
+    problem = assert_problem(answer, 422)
+    assert problem["errors"][0]["field"].startswith(field)
+    assert text not in answer.text
+    assert answer.text.isprintable()
+
+
+@pytest.mark.parametrize(
+    "text", ["中文 Ωmega é", "e\u0301", "<script>alert(1)</script>", "';--%_\\", "{{7*7}}", "🦆"]
+)
+def test_other_text_comes_back_as_it_was(http: httpx.Client, text: str) -> None:
+    answer = http.post("/v1/sweeps", json=GOOD | {"seed": 77, "name": text, "labels": {text: text}})
+    home = f"/v1/sweeps/{answer.json()['id']}"
+    try:
+        assert http.get(home).json()["name"] == text
+        assert http.get(home).json()["labels"] == {text: text}
+        listed = http.get("/v1/sweeps", params={"label": f"{text}:{text}"}).json()["sweeps"]
+        assert [sweep["name"] for sweep in listed] == [text]
+    finally:
+        assert http.delete(home).status_code == 204
+
+
+def test_what_is_not_there_yet_is_worth_another_try() -> None:
+    for error in (LedgerLost("gone"), ClusterLost("gone"), NotReady([])):
+        answer = response_of(error)
+        assert answer.status_code == 503
+        assert int(answer.headers["retry-after"]) > 0
