@@ -40,7 +40,7 @@ class LocalOptions:
 
     data: str
     workers: int | None = None
-    database: None = None
-    scheduler: None = None
+    database: str | None = None
+    scheduler: str | None = None
     max_cells: int = 200_000
     max_cpu_hours: float = 1000.0

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
 from typing import Any
@@ -25,9 +25,9 @@ from sweeps.ledger import Ledger
 from sweeps.spec import parse_spec
 from sweeps.speed import Speed
 from sweeps.state import Event
-from sweeps.status import CellFailure, ClusterInfo, Progress, SweepStatus
+from sweeps.status import ClusterInfo, Progress, SweepStatus
 from sweeps.store import Store, is_full
-from sweeps.telling import note, tell_cells
+from sweeps.telling import note, publish, reason, summary
 
 log = logging.getLogger(__name__)
 
@@ -123,6 +123,9 @@ class Reconciler:
                 except ClusterLost as error:
                     log.warning("%s; trying again", error)
                     self._disconnect()
+                except LedgerLost as error:
+                    log.warning("%s; trying again", error)
+                    time.sleep(_TICK_SECONDS)
                 except Exception:
                     log.exception("a step of the reconciler failed; trying again")
                     time.sleep(_TICK_SECONDS)
@@ -227,7 +230,7 @@ class Reconciler:
                 self._stall(id, str(error))
             else:
                 log.exception("sweep %s cannot be started", id, extra={"sweep": id})
-                self._end(id, "fail", _reason(error))
+                self._end(id, "fail", reason(error))
             return
         if status.state == "queued":
             self._move(id, "start")
@@ -265,24 +268,18 @@ class Reconciler:
 
     def _publish_one(self, job: Job) -> None:
         before = time.monotonic()
-        note(job, self._ledger)
-        job.publish(attributes(self._ledger.get(job.id)), _TURN_SECONDS)
-        tell_cells(job, self._ledger)
+        publish(job, self._ledger, _TURN_SECONDS)
         now = time.monotonic()
         self._published[job.id] = (now, now - before)
 
     def _finish(self, job: Job) -> None:
         """End a sweep that is complete, once all of it is written."""
-        note(job, self._ledger)
-        status = self._ledger.get(job.id)
-        published = job.publish(attributes(status), _TURN_SECONDS)
-        tell_cells(job, self._ledger)
-        if not published:
+        if not publish(job, self._ledger, _TURN_SECONDS):
             return
         if failures := job.failures():
-            self._end(job.id, "fail", _summary(failures))
+            self._end(job.id, "fail", summary(failures))
         else:
-            job.publish(completed(status), _TURN_SECONDS)
+            job.publish(completed(self._ledger.get(job.id)), _TURN_SECONDS)
             if self._move(job.id, "succeed"):
                 log.info("sweep %s has succeeded", job.id, extra={"sweep": job.id})
             self._forget(job.id)
@@ -342,7 +339,7 @@ class Reconciler:
                 self._stall(job.id, str(error))
             else:
                 log.exception("sweep %s cannot go on", job.id, extra={"sweep": job.id})
-                self._end(job.id, "fail", _reason(error))
+                self._end(job.id, "fail", reason(error))
 
     def _stall(self, id: str, reason: str) -> None:
         # What was held back lets the ledger note it, which may be on the same disk.
@@ -401,12 +398,3 @@ class Reconciler:
             log.info("sweep %s: %s", id, refused, extra={"sweep": id})
             return False
         return True
-
-
-def _summary(failures: Sequence[CellFailure]) -> str:
-    first = ", ".join(f"{name}={value}" for name, value in failures[0].cell.items())
-    return f"{len(failures)} failed, the first at {first}: {failures[0].reason}; resume tries them again"
-
-
-def _reason(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"

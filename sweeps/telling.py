@@ -3,9 +3,23 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
+from sweeps.attributes import attributes
 from sweeps.job import Job
 from sweeps.ledger import Ledger
+from sweeps.status import CellFailure
+
+
+def publish(job: Job, ledger: Ledger, seconds: float) -> bool:
+    """Bring up to date what readers see, the dataset for about ``seconds``, and tell them; True when it is.
+
+    Raises what ``note`` and Job.publish do.
+    """
+    note(job, ledger)
+    complete = job.publish(attributes(ledger.get(job.id)), seconds)
+    _tell_cells(job, ledger)
+    return complete
 
 
 def note(job: Job, ledger: Ledger) -> None:
@@ -17,11 +31,19 @@ def note(job: Job, ledger: Ledger) -> None:
         job.pace.told(progress, now)
 
 
-def tell_cells(job: Job, ledger: Ledger) -> None:
-    """Tell of the cells that readers see by now, each once, also of those of an earlier run of the service.
-
-    Raises UnknownSweep, LedgerLost.
-    """
+def _tell_cells(job: Job, ledger: Ledger) -> None:
+    # Each cell once, be it that an earlier run of the service told of it.
     if job.told is None:
         job.told = ledger.cells_told(job.id)
     job.tell_cells(lambda cells: ledger.tell_cells(job.id, cells))
+
+
+def summary(failures: Sequence[CellFailure]) -> str:
+    """Why a sweep has failed, some of whose cells did."""
+    first = ", ".join(f"{name}={value}" for name, value in failures[0].cell.items())
+    return f"{len(failures)} failed, the first at {first}: {failures[0].reason}; resume tries them again"
+
+
+def reason(error: Exception) -> str:
+    """Why a sweep has failed that cannot go on."""
+    return f"{type(error).__name__}: {error}"

@@ -8,37 +8,43 @@ from typing import Any
 
 from pydantic_core import from_json
 from sqlalchemy import Engine, create_engine, event, make_url
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
 
 from sweeps.errors import LedgerLost
 from sweeps.migrations import upgrade
 
 #: How hosters and tools of PostgreSQL write it, all of which mean the one driver that is here.
 _POSTGRESQL = ("postgres", "postgresql")
-_CONNECT_SECONDS = 10
+#: A server that is gone without a word is given up in seconds: to connect, and in milliseconds to answer.
+_PATIENCE = {"connect_timeout": 10, "tcp_user_timeout": 10_000}
 
 
 def open_database(url: str) -> Engine:
     """The database at ``url``, with its tables as they are today. Raises LedgerLost, LedgerTooNew."""
-    with translated():
+    try:
         address = make_url(url)
+    except (ArgumentError, ValueError) as error:  # not shown: it may hold a password
+        raise LedgerLost("the database does not answer: what names it is no URL of SQLAlchemy") from error
+    with translated():
         if address.drivername in _POSTGRESQL:
             address = address.set(drivername="postgresql+psycopg")
-        arguments: dict[str, Any] = {}
-        if address.get_backend_name() == "postgresql":
-            arguments["connect_timeout"] = _CONNECT_SECONDS
+        remote = address.get_backend_name() != "sqlite"
         engine = create_engine(
             address,
-            connect_args=arguments,
+            connect_args=_PATIENCE if address.drivername == "postgresql+psycopg" else {},
             # The same values as the standard library's reader to the bit, in a quarter of its time.
             json_deserializer=from_json,
             # A server that was restarted is not taken for one that is lost.
-            pool_pre_ping=address.get_backend_name() != "sqlite",
+            pool_pre_ping=remote,
         )
-        if engine.dialect.name == "sqlite":
+        if not remote:
             event.listen(engine, "connect", _tune_sqlite)
-        with engine.begin() as connection:
-            upgrade(connection)
+        try:
+            with engine.begin() as connection:
+                upgrade(connection)
+        except BaseException:
+            engine.dispose()
+            raise
     return engine
 
 

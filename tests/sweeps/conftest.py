@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -15,11 +17,13 @@ from numpy.typing import NDArray
 
 from rqf_engine.moments import COLUMNS, OVERLAP_BINS, WIDTH, Moments
 from sweeps.coordinator import Coordinator
+from sweeps.ledger import Ledger
 from sweeps.options import LocalOptions
 from sweeps.overlay import TheoryRequest, TheoryValues
 from sweeps.plan import Plan, make_plan
 from sweeps.publisher import Publisher
 from sweeps.spec import SweepSpec, parse_spec
+from tests.postgres import PostgresServer
 
 _EXAMPLE = Path(__file__).parents[2] / "examples" / "phase_diagram.json"
 
@@ -104,6 +108,49 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., xr.Data
             return dataset.load()
 
     return publish
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server."""
+    server = PostgresServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def _tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("tables") / "ledger.sqlite"
+    Ledger(f"sqlite:///{path}").close()
+    return path
+
+
+@pytest.fixture(scope="session")
+def _kept(postgres: PostgresServer) -> str:
+    url = postgres.new_database()
+    Ledger(url).close()
+    return url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """URL of a database, of either kind, with the tables of today and nothing in them."""
+    if request.param == "sqlite":
+        path = shutil.copy(request.getfixturevalue("_tables"), tmp_path)
+        yield f"sqlite:///{path}"
+    else:
+        url = request.getfixturevalue("_kept")
+        yield url
+        name = urlsplit(url).path.strip("/")
+        request.getfixturevalue("postgres").execute("TRUNCATE sweeps RESTART IDENTITY CASCADE", name)
+
+
+@pytest.fixture
+def ledger(database: str) -> Iterator[Ledger]:
+    """A ledger with nothing in it, in a database of either kind."""
+    ledger = Ledger(database)
+    yield ledger
+    ledger.close()
 
 
 @pytest.fixture(scope="session")

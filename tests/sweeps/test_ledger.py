@@ -1,30 +1,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
-from sweeps.errors import Conflict, InvalidCursor, LedgerLost, UnknownSweep
+from sweeps.errors import Conflict, InvalidCursor, UnknownSweep
 from sweeps.ledger import MAX_FAILURES, MAX_REASON, Ledger
 from sweeps.status import CellFailure, Progress, SweepStatus, Usage
 
 SPEC = {"dimension": [3], "seed": 2**63 - 1, "bias": [0.1, 1e-300]}
-
-
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'ledger.sqlite'}"
-
-
-@pytest.fixture
-def ledger(url: str) -> Iterator[Ledger]:
-    ledger = Ledger(url)
-    yield ledger
-    ledger.close()
 
 
 def _add(ledger: Ledger, id: str, **labels: str) -> bool:
@@ -293,9 +280,9 @@ def test_the_stalled_are_those_that_nobody_but_the_service_paused(ledger: Ledger
     assert ledger.get("resumed").error is None
 
 
-def test_a_clock_that_is_put_back_turns_no_life_around(url: str) -> None:
+def test_a_clock_that_is_put_back_turns_no_life_around(database: str) -> None:
     now = datetime(2026, 1, 2, tzinfo=UTC)
-    ledger = Ledger(url, clock=lambda: now)
+    ledger = Ledger(database, clock=lambda: now)
     _add(ledger, "first")
     ledger.apply("first", "start")
     now -= timedelta(days=1)
@@ -328,30 +315,11 @@ def test_known_are_those_entered(ledger: Ledger) -> None:
     assert ledger.known([]) == set()
 
 
-def test_it_outlives_its_process(url: str) -> None:
-    first = Ledger(url)
+def test_it_outlives_its_process(database: str) -> None:
+    first = Ledger(database)
     _add(first, "a", k="v")
     status = first.get("a")
     first.close()
-    second = Ledger(url)
+    second = Ledger(database)
     assert second.get("a") == status
     second.close()
-
-
-def test_readers_do_not_wait_for_a_writer(ledger: Ledger, tmp_path: Path) -> None:
-    _add(ledger, "a")
-    assert (tmp_path / "ledger.sqlite-wal").exists()
-
-
-def test_a_database_that_does_not_answer_is_told_in_a_line(tmp_path: Path) -> None:
-    for url in (f"sqlite:///{tmp_path}/no/such/place.sqlite", "not a url", "nosuchdatabase://host/name"):
-        with pytest.raises(LedgerLost) as caught:
-            Ledger(url)
-        assert len(str(caught.value).splitlines()) == 1
-
-
-def test_a_damaged_database_is_told(tmp_path: Path) -> None:
-    path = tmp_path / "ledger.sqlite"
-    path.write_bytes(b"not a database" * 100)
-    with pytest.raises(LedgerLost):
-        Ledger(f"sqlite:///{path}")

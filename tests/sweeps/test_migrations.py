@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, inspect
 
 from sweeps.errors import LedgerLost, LedgerTooNew
+from sweeps.events import SweepEvent, state_data
 from sweeps.ledger import Base, Ledger
 from sweeps.migrations import HEAD
 from sweeps.status import Progress
@@ -39,75 +41,123 @@ INSERT INTO labels VALUES (1, 'paper', 'rqf');
 """
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "ledger.sqlite"
+#: What PostgreSQL calls otherwise.
+_POSTGRESQL = {
+    "number INTEGER NOT NULL": "number SERIAL",
+    "DATETIME": "TIMESTAMP WITHOUT TIME ZONE",
+    "DOUBLE NOT": "DOUBLE PRECISION NOT",
+}
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """URL of a database without tables."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'ledger.sqlite'}"
+    return str(request.getfixturevalue("postgres").new_database())
 
 
 @pytest.fixture
-def old(path: Path) -> Iterator[Ledger]:
-    """A ledger of version 0.1.0, opened."""
-    with sqlite3.connect(path) as connection:
-        connection.executescript(BASELINE)
-    connection.close()
-    ledger = Ledger(f"sqlite:///{path}")
+def baseline(empty: str) -> str:
+    """URL of a ledger of version 0.1.0."""
+    script = BASELINE
+    if empty.startswith("postgresql"):
+        for other, ours in _POSTGRESQL.items():
+            script = script.replace(other, ours)
+        script += "SELECT setval('sweeps_number_seq', 2)"
+    for statement in script.strip().split(";\n"):
+        _run(empty, statement)
+    return empty
+
+
+@pytest.fixture
+def old(baseline: str) -> Iterator[Ledger]:
+    """It, opened."""
+    ledger = Ledger(baseline)
     yield ledger
     ledger.close()
 
 
-def _differences(path: Path) -> list[object]:
-    engine = create_engine(f"sqlite:///{path}")
+def _run(url: str, statement: str) -> list[Any]:
+    engine = create_engine(url)
+    try:
+        with engine.begin() as connection:
+            found = connection.exec_driver_sql(statement)
+            return list(found) if found.returns_rows else []
+    finally:
+        engine.dispose()
+
+
+def _differences(url: str) -> list[object]:
+    engine = create_engine(url)
     with engine.connect() as connection:
         found: list[object] = compare_metadata(MigrationContext.configure(connection), Base.metadata)
     engine.dispose()
     return found
 
 
-def _revision(path: Path) -> str:
-    connection = sqlite3.connect(path)
-    (revision,) = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-    connection.close()
-    return str(revision)
+def _tables(url: str) -> dict[str, list[str]]:
+    engine = create_engine(url)
+    look = inspect(engine)
+    tables = {
+        table: [column["name"] for column in look.get_columns(table)] for table in look.get_table_names()
+    }
+    engine.dispose()
+    return tables
 
 
-def test_a_new_ledger_has_the_tables_of_today(path: Path) -> None:
-    Ledger(f"sqlite:///{path}").close()
-    assert _differences(path) == []
-    assert _revision(path) == HEAD
+def _revision(url: str) -> str:
+    return str(_run(url, "SELECT version_num FROM alembic_version")[0][0])
 
 
-def test_an_old_ledger_gets_them_and_keeps_what_it_knew(old: Ledger, path: Path) -> None:
-    assert _differences(path) == []
-    assert _revision(path) == HEAD
+def test_a_new_ledger_has_the_tables_of_today(empty: str) -> None:
+    Ledger(empty).close()
+    assert _differences(empty) == []
+    assert _revision(empty) == HEAD
+
+
+def test_an_old_ledger_gets_them_and_keeps_what_it_knew(old: Ledger, baseline: str) -> None:
+    assert _differences(baseline) == []
+    assert _revision(baseline) == HEAD
     (second, first), _ = old.list(None, None, 10, None)
     assert (first.id, first.name, first.labels) == ("a" * 12, "first", {"paper": "rqf"})
     assert first.progress == Progress(2, 2, 1, 1, 100, 1.0, 0.0)
     assert first.machines == {"unknown": 12.5}
-    assert (first.priority, first.failures) == (0, ())
+    assert (first.priority, first.failures, first.owner) == (0, (), "")
     assert (second.state, second.machines) == ("queued", {})
     assert old.stalled() == []
     assert old.record("a" * 12, first.progress, {"m": 1.0}) == {"unknown": 12.5, "m": 1.0}
     assert old.add("c" * 12, "", {}, {"seed": 3}, Progress())
 
 
-def test_a_ledger_that_cannot_be_brought_up_to_date_is_as_it_was(path: Path) -> None:
-    connection = sqlite3.connect(path)
-    connection.executescript(BASELINE)
+def test_sweeps_of_an_old_ledger_are_found_and_told(old: Ledger) -> None:
+    for part in ("FIRST", "paper:rqf", "aaaa"):
+        assert [status.id for status in old.list(None, None, 10, None, part)[0]] == ["a" * 12]
+    (ended,), (queued,) = old.events("a" * 12, 0), old.events("b" * 12, 0)
+    assert ended == SweepEvent(
+        1, "state", state_data("succeeded", None, datetime(2026, 1, 1, 0, 0, 2, tzinfo=UTC))
+    )
+    assert ended.final
+    assert queued == SweepEvent(
+        1, "state", state_data("queued", None, datetime(2026, 1, 1, 0, 0, 3, tzinfo=UTC))
+    )
+    old.apply("b" * 12, "start")
+    assert [event.number for event in old.events("b" * 12, 1)] == [2]
+    assert old.usage("").sweeps == 1
+
+
+def test_a_ledger_that_cannot_be_brought_up_to_date_is_as_it_was(baseline: str) -> None:
     # In the way of a column that is to come; the tables before it would be changed already.
-    connection.executescript("ALTER TABLE sweeps ADD COLUMN stalled INTEGER")
-    before = connection.execute("SELECT name, sql FROM sqlite_master").fetchall()
+    _run(baseline, "ALTER TABLE sweeps ADD COLUMN stalled INTEGER")
+    before = _tables(baseline)
     with pytest.raises(LedgerLost, match="stalled"):
-        Ledger(f"sqlite:///{path}")
-    assert connection.execute("SELECT name, sql FROM sqlite_master").fetchall() == before
-    connection.close()
+        Ledger(baseline)
+    assert _tables(baseline) == before
 
 
-def test_a_ledger_of_a_later_version_is_refused_and_left_alone(path: Path) -> None:
-    Ledger(f"sqlite:///{path}").close()
-    connection = sqlite3.connect(path)
-    with connection:
-        connection.execute("UPDATE alembic_version SET version_num = 'r99'")
-    connection.close()
+def test_a_ledger_of_a_later_version_is_refused_and_left_alone(empty: str) -> None:
+    Ledger(empty).close()
+    _run(empty, "UPDATE alembic_version SET version_num = 'r99'")
     with pytest.raises(LedgerTooNew, match=r"'r99'.*newer version"):
-        Ledger(f"sqlite:///{path}")
-    assert _revision(path) == "r99"
+        Ledger(empty)
+    assert _revision(empty) == "r99"

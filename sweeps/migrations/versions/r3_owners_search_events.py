@@ -63,7 +63,12 @@ def upgrade() -> None:
         row = sa.update(_sweeps).where(_sweeps.c.number == number)
         connection.execute(row.values(search=search, told=1))
         data = {"state": state, "error": error, "time": _time(finished or started or created)}
-        event = {"sweep": number, "number": 1, "kind": "state", "data": json.dumps(data)}
+        event = {
+            "sweep": number,
+            "number": 1,
+            "kind": "state",
+            "data": json.dumps(data, separators=(",", ":")),
+        }
         connection.execute(sa.insert(_events).values(event))
 
 
