@@ -54,16 +54,15 @@ class Format:
 
     def check_size(self, dataset: xr.Dataset, limit_mb: float) -> None:
         """Raises PayloadTooLarge where a dataset of this shape might take over ``limit_mb`` (10^6 bytes)."""
-        check_size("response", dataset, self.size(dataset), limit_mb)
+        check_size("response", self.size(dataset), limit_mb)
 
 
-def check_size(field: str, dataset: xr.Dataset, size: float, limit_mb: float) -> None:
-    """Raises PayloadTooLarge where the ``size`` in bytes that ``dataset`` comes to exceeds ``limit_mb``."""
+def check_size(field: str, size: float, limit_mb: float) -> None:
+    """Raises PayloadTooLarge where a ``size`` in bytes exceeds ``limit_mb`` (10^6 bytes)."""
     if size > limit_mb * 1e6:
-        count = sum(array.size for array in dataset.variables.values())
         raise PayloadTooLarge(
             field,
-            f"{count} values, about {size / 1e6:.3g} MB",
+            f"about {size / 1e6:.3g} MB",
             f"at most {limit_mb:g} MB (RQF_MAX_RESPONSE_MB): fewer variables or a narrower selection",
         )
 

@@ -20,7 +20,7 @@ from pyarrow import csv, parquet
 from pydantic_core import to_json
 
 #: Values that are read and rendered at once: so much memory a table takes, some ten bytes each.
-_VALUES_AT_ONCE = 2**20
+_VALUES_AT_ONCE = 2**18
 #: Values that are turned into Python's own at once, during which no other thread runs.
 _BOXED_AT_ONCE = 2**13
 

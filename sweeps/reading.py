@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -17,12 +18,16 @@ _Read = TypeVar("_Read")
 
 def version_of(path: Path) -> str:
     """A text that is another one whenever the dataset below ``path`` is; "" where there is none."""
-    # Whoever changes a chunk rewrites the root's metadata afterwards. They are replaced by renaming,
-    # possibly twice within the clock's resolution, hence the inode.
     try:
-        found = (path / "zarr.json").stat()
+        # Whoever changes a chunk rewrites the root's metadata afterwards.
+        return version_of_file((path / "zarr.json").stat())
     except OSError:
         return ""
+
+
+def version_of_file(found: os.stat_result) -> str:
+    """A text that is another one whenever a file of a dataset is."""
+    # The inode too: files are replaced by renaming, possibly twice within the clock's resolution.
     return f"{found.st_mtime_ns:x}-{found.st_ino:x}-{found.st_size:x}"
 
 

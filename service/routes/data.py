@@ -107,7 +107,7 @@ class DataQuery(Labels):
         selected = select(dataset, replace(selector, kept=kept), keep_dimensions=form.tabular)
         reduction.check(selected, reductions)
         if reductions:
-            formats.check_size("reduce", selected, selected.nbytes, limit_mb)
+            formats.check_size("reduce", selected.nbytes, limit_mb)
         form.check_size(reduction.template(selected, reductions), limit_mb)
         return selected
 

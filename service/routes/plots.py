@@ -33,6 +33,7 @@ class PlotQuery(Labels):
     format: Literal["png", "svg"] = Field("png", description="png or svg.")
 
 
+@router.head("/sweeps/{id}/plot", include_in_schema=False)
 @router.get(
     "/sweeps/{id}/plot",
     response_class=Response,
@@ -71,6 +72,7 @@ class ThumbnailQuery(BaseModel):
     )
 
 
+@router.head("/sweeps/{id}/thumbnail", include_in_schema=False)
 @router.get(
     "/sweeps/{id}/thumbnail",
     response_class=Response,

@@ -13,9 +13,11 @@ from fastapi import APIRouter, Request, Response
 from fastapi import Path as PathParameter
 from fastapi.concurrency import run_in_threadpool
 
+from service.conditional import is_known
 from service.deps import CoordinatorDep, SweepId
 from service.errors import KeyNotFound, UnsatisfiableRange
 from service.models import Problem
+from sweeps.reading import version_of_file
 
 router = APIRouter(tags=["results"])
 
@@ -49,9 +51,9 @@ def _answer(root: Path, key: str, request: Request) -> Response:
     # meanwhile is answered whole, old or new. A value is one chunk, a few MB at most, so it is held.
     with open_value(root, key) as file:
         found = os.fstat(file.fileno())
-        headers = {"Accept-Ranges": "bytes", "Cache-Control": "no-cache", "ETag": _etag(found)}
-        known = request.headers.get("if-none-match", "")
-        if known == "*" or headers["ETag"] in (tag.strip().removeprefix("W/") for tag in known.split(",")):
+        headers = {"Accept-Ranges": "bytes", "Cache-Control": "no-cache"}
+        headers["ETag"] = f'"{version_of_file(found)}"'
+        if is_known(request, headers["ETag"]):
             return Response(status_code=304, headers=headers)
         first, last = _wanted(request, headers["ETag"], found.st_size)
         status = 200
@@ -83,11 +85,6 @@ def open_value(root: Path, key: str) -> io.BufferedReader:
         ValueError,
     ) as exc:  # missing, a part that is no directory, a name too long or unencodable
         raise KeyNotFound(key) from exc
-
-
-def _etag(found: os.stat_result) -> str:
-    # The inode too: values are replaced by renaming, possibly twice within the clock's resolution.
-    return f'"{found.st_mtime_ns:x}-{found.st_ino:x}-{found.st_size:x}"'
 
 
 def _wanted(request: Request, etag: str, size: int) -> tuple[int, int]:

@@ -62,7 +62,6 @@ def _number(text: str) -> float | str:
 
 
 def test_netcdf_is_the_dataset(http: httpx.Client, path: str, stored: xr.Dataset, tmp_path: Path) -> None:
-    pytest.importorskip("h5py")
     answer = http.get(path, params=_SELECTION | {"format": "netcdf"})
     assert answer.headers["content-type"] == "application/x-netcdf"
     file = tmp_path / "part.nc"

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import pytest
 import xarray as xr
+from hypothesis import given
+from hypothesis import strategies as st
 
 from service.errors import InvalidQuery, PayloadTooLarge
 from service.formats import CHARACTERS_PER_VALUE, to_csv, to_json
@@ -152,3 +154,21 @@ def test_limit_holds_for_the_longest_numbers() -> None:
     values = np.nextafter(-1.2345e-300, 0) * (1 + np.arange(1000) * 1e-16)
     answer = to_json(xr.Dataset({"v": ("x", values)}), limit_mb=1.0)
     assert len(answer) < values.size * CHARACTERS_PER_VALUE + 200
+
+
+@given(st.data())
+def test_selection_is_xarrays(dataset: xr.Dataset, data: st.DataObject) -> None:
+    axis = data.draw(st.sampled_from(["dimension", "bias", "time"]))
+    values = [float(value) for value in dataset[axis].values]
+    some = data.draw(st.lists(st.sampled_from(values), min_size=1, unique=True).map(sorted))
+    form = data.draw(st.sampled_from([repr, "{:.10g}".format]))
+    found = _pick(dataset, {axis: ",".join(map(form, some))})["collapse"]
+    expected = dataset["collapse"].sel({axis: some if len(some) > 1 else some[0]})
+    xr.testing.assert_identical(found, expected)
+    between = _pick(dataset, {axis: f"{form(some[0])}:{form(some[-1])}"})["collapse"]
+    xr.testing.assert_identical(between, dataset["collapse"].sel({axis: slice(some[0], some[-1])}))
+    near = data.draw(st.floats(-1, 100))
+    found = _pick(dataset, {axis: repr(near)}, nearest=True)["collapse"]
+    expected = dataset["collapse"].sel({axis: near}, method="nearest")
+    # Halfway between two either may be the nearest.
+    assert abs(found[axis].item() - near) == abs(expected[axis].item() - near)
