@@ -16,7 +16,7 @@ Format = Literal["text", "json"]
 Level = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 
 #: Libraries that tell each of their own steps.
-_TALKATIVE = ("alembic", "httpx", "httpcore", "websockets", "matplotlib")
+_TALKATIVE = ("alembic", "asyncio", "httpx", "httpcore", "websockets", "matplotlib")
 #: Fields that the text of a line has already.
 _TOLD = ("sweep", "method", "path", "status")
 

@@ -111,8 +111,9 @@ def _line(scope: Scope) -> str:
 def _fields(scope: Scope, status: int) -> dict[str, object]:
     method, _, path = _line(scope).partition(" ")
     fields: dict[str, object] = {"method": method, "path": path, "status": status}
-    if (caller := scope.get("state", {}).get("caller")) is not None:
+    state = scope.get("state", {})
+    if (caller := state.get("caller")) is not None:
         fields["caller"] = caller.name
-    if "id" in (parameters := scope.get("path_params", {})):
-        fields["sweep"] = parameters["id"][:_LONGEST_ID]
+    if (sweep := scope.get("path_params", {}).get("id", state.get("sweep"))) is not None:
+        fields["sweep"] = sweep[:_LONGEST_ID]
     return fields

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-import secrets
+from base64 import b64encode
 from functools import cache
+from hashlib import sha256
 from typing import Annotated
 from urllib.parse import urlencode
 
@@ -20,16 +21,11 @@ from service.examples import TINY
 from service.routes.dask import dashboard_url
 from service.routes.sweeps import ListQuery, describe, label_of
 from sweeps.coordinator import Coordinator
-from sweeps.state import ACTIVE, STATES
+from sweeps.state import ACTIVE
 
 router = APIRouter(include_in_schema=False)
 
 _TITLE = "Random Quadratic Form sweeps"
-#: Nothing but this page's own: whatever a name or label holds, it is text.
-_POLICY = (
-    "default-src 'none'; img-src 'self' data:; style-src 'nonce-{0}'; script-src 'nonce-{0}'; "
-    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
 
 
 class PageQuery(ListQuery):
@@ -49,40 +45,34 @@ async def home(
     request: Request, coordinator: CoordinatorDep, query: Annotated[PageQuery, Query()]
 ) -> HTMLResponse:
     """A page of sweeps, newest first; it follows those that are moving by itself."""
-    nonce = secrets.token_urlsafe(16)
-    text = await run_in_threadpool(_render, request, coordinator, query, nonce)
-    headers = {"Content-Security-Policy": _POLICY.format(nonce), "Referrer-Policy": "same-origin"}
+    text = await run_in_threadpool(_render, request, coordinator, query)
+    headers = {"Content-Security-Policy": _policy(), "Referrer-Policy": "same-origin"}
     return HTMLResponse(text, headers=headers)
 
 
-def _render(request: Request, coordinator: Coordinator, query: PageQuery, nonce: str) -> str:
+def _render(request: Request, coordinator: Coordinator, query: PageQuery) -> str:
     found, following = coordinator.list(
         query.state, label_of(query.label), query.limit, query.cursor, query.text
     )
-    address = str(request.base_url)
+    home = str(request.base_url)
     asked = query.model_dump(exclude_none=True, exclude_defaults=True)
-    return (
-        _templates()
-        .get_template("sweeps.html")
-        .render(
-            title=_TITLE,
-            version=request.app.version,
-            nonce=nonce,
-            home=address,
-            default_url=address.rstrip("/") == DEFAULT_URL,
-            cluster=coordinator.cluster(),
-            dashboard=dashboard_url(request),
-            census=coordinator.census(),
-            states=STATES,
-            query=query,
-            filtered=bool(asked.keys() & {"state", "label", "text"}),
-            sweeps=[describe(status, request) for status in found],
-            active=any(status.state in ACTIVE for status in found),
-            first=_address(address, asked, None),
-            following=following and _address(address, asked, following),
-            tiny=json.dumps(TINY),
-        )
-    )
+    content = {
+        "title": _TITLE,
+        "version": request.app.version,
+        "home": home,
+        "default_url": home.rstrip("/") == DEFAULT_URL,
+        "workers": len(coordinator.cluster().workers),
+        "dashboard": dashboard_url(request),
+        "census": coordinator.census(),
+        "query": query,
+        "filtered": bool(asked.keys() & {"state", "label", "text"}),
+        "sweeps": [describe(status, request) for status in found],
+        "active": any(status.state in ACTIVE for status in found),
+        "first": _address(home, asked, None),
+        "following": following and _address(home, asked, following),
+        "tiny": json.dumps(TINY),
+    }
+    return _templates().get_template("sweeps.html").render(content)
 
 
 def _address(home: str, asked: dict[str, object], cursor: str | None) -> str:
@@ -103,6 +93,20 @@ def _templates() -> Environment:
     )
     environment.filters["duration"] = _duration
     return environment
+
+
+@cache
+def _policy() -> str:
+    """Nothing but this page's own style and script: whatever a name or label holds, it is text."""
+    return (
+        f"default-src 'none'; img-src 'self' data:; connect-src 'self'; style-src {_digest('sweeps.css')}; "
+        f"script-src {_digest('sweeps.js')}; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    )
+
+
+def _digest(name: str) -> str:
+    content = _templates().get_template(name).render()
+    return f"'sha256-{b64encode(sha256(content.encode()).digest()).decode()}'"
 
 
 def _duration(seconds: float) -> str:

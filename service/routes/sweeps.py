@@ -101,6 +101,7 @@ async def submit(
         lambda: coordinator.submit(_parse(body), caller.name if caller else "", settings.quota)
     )
     info = describe(status, request)
+    request.state.sweep = info.id  # for the log: the path does not name it
     response.headers["Location"] = info.links.self_
     response.status_code = 201 if created else 200
     return info

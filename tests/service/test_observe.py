@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
@@ -52,7 +53,7 @@ def test_a_request_gets_an_id_where_it_has_none(http: httpx.Client, shown: str) 
 
 
 def test_a_line_for_each_request_and_none_for_polls(
-    http: httpx.Client, sweep: Sweep, caplog: pytest.LogCaptureFixture
+    http: httpx.Client, sweep: Sweep, small_spec: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, logger="service.observe")
     for _ in range(2):
@@ -60,18 +61,21 @@ def test_a_line_for_each_request_and_none_for_polls(
     http.get(
         f"/v1/sweeps/{sweep.id}/data?var=collapse&method=nearest", headers={"Authorization": "Bearer s3cret"}
     )
+    http.post("/v1/sweeps", json=small_spec)
     http.get("/no%0Aroute")
     http.request("FOO", "/healthz")
     http.get("/healthz")  # a line is written after its answer: this one comes after all the others
     told = [record for record in caplog.records if record.name == "service.observe"]
     assert [record.getMessage() for record in told] == [
         f"GET /v1/sweeps/{sweep.id}/data 200",
+        "POST /v1/sweeps 200",
         "GET /no%0Aroute 404",
         "FOO /healthz 405",
     ]
     fields = told[0].__dict__
     assert (fields["method"], fields["status"], fields["sweep"]) == ("GET", 200, sweep.id)
     assert fields["milliseconds"] > 0
+    assert told[1].__dict__["sweep"] == sweep.id
     assert "s3cret" not in caplog.text
 
 
