@@ -18,6 +18,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.addresses import is_loopback
 from service.errors import (
     Forbidden,
     Misdirected,
@@ -29,7 +30,7 @@ from service.errors import (
     response_of,
 )
 from service.limits import Rate
-from service.settings import Settings, is_loopback
+from service.settings import Settings
 from service.tokens import Keyring, Token
 from sweeps.errors import show
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -10,6 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from service.addresses import is_loopback
 from service.tokens import Keyring, Token, distinct
 from sweeps.quota import Quota
 
@@ -154,11 +154,3 @@ class ClientSettings(BaseSettings):
 
     url: str = Field("http://127.0.0.1:8000", description="URL of the service.")
     token: SecretStr | None = Field(None, description="Bearer token to show.")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches ``host``; a name other than ``localhost`` counts as reachable."""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

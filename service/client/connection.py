@@ -10,9 +10,9 @@ from typing import Any
 
 import httpx
 
+from service.addresses import is_loopback
 from service.client.errors import Unreachable
 from service.client.in_process import AppThread, AppTransport
-from service.settings import is_loopback
 
 #: An idle connection is dropped before the server drops it (uvicorn: after 5 s), which a request might meet.
 _IDLE_SECONDS = 4.0

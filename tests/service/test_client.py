@@ -204,7 +204,8 @@ def test_a_handle_tells_what_it_is(client: Client, sweep: Sweep, url: str) -> No
 
 def test_client_needs_neither_server_nor_kernels() -> None:
     code = (
-        "import sys, service.client; heavy = {'fastapi', 'numba', 'dask', 'xarray', 'pandas', 'matplotlib'};"
+        "import sys, service.client;"
+        "heavy = {'fastapi', 'numba', 'dask', 'xarray', 'pandas', 'matplotlib', 'pydantic_settings'};"
         "sys.exit(' '.join(heavy & set(sys.modules)) or 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -17,7 +19,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from service import client as c
-from service.client import Client
+from service.client import Client, Sweep
 from service.client.requests import Backoff
 
 Serve = Callable[..., AbstractContextManager[str]]
@@ -45,13 +47,21 @@ def _broken_line(url: str, broken: Callable[[int], bool], after: int = 0) -> Ite
     listener = socket.create_server(("127.0.0.1", 0))
     threads: list[threading.Thread] = []
 
-    def carry(inner: socket.socket, cut: bool) -> None:
-        with inner, socket.create_connection((target.hostname or "", target.port or 0)) as outer:
-            outer.sendall(inner.recv(65536))
-            left = after if cut else 1 << 40
-            while left > 0 and (piece := outer.recv(min(left, 65536))):
-                inner.sendall(piece)
+    def carry(source: socket.socket, sink: socket.socket, left: float) -> None:
+        with suppress(OSError):
+            while left > 0 and (piece := source.recv(int(min(left, 65536)))):
+                sink.sendall(piece)
                 left -= len(piece)
+        for end in (source, sink):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def connect(inner: socket.socket, cut: bool) -> None:
+        with inner, socket.create_connection((target.hostname or "", target.port or 0)) as outer:
+            there = threading.Thread(target=carry, args=(inner, outer, math.inf))
+            there.start()
+            carry(outer, inner, after if cut else math.inf)
+            there.join()
 
     def accept() -> None:
         number = 0
@@ -60,7 +70,7 @@ def _broken_line(url: str, broken: Callable[[int], bool], after: int = 0) -> Ite
                 inner, _ = listener.accept()
             except OSError:
                 return
-            threads.append(threading.Thread(target=carry, args=(inner, broken(number))))
+            threads.append(threading.Thread(target=connect, args=(inner, broken(number))))
             threads[-1].start()
             number += 1
 
@@ -142,6 +152,16 @@ def test_a_download_is_whole(serve: Serve, tmp_path: Path) -> None:
         client.sweep("abc").export(tmp_path / "archive.zip")
         assert (tmp_path / "archive.zip").read_bytes() == content
         assert [path.name for path in tmp_path.iterdir()] == ["archive.zip"]
+
+
+def test_a_session_over_a_line_that_keeps_breaking(
+    url: str, sweep: Sweep, small_spec: dict[str, Any]
+) -> None:
+    with _broken_line(url, lambda number: number % 2 > 0, after=3000) as line, Client(line) as client:
+        again = client.submit(small_spec)
+        assert again.wait().progress == sweep.status().progress
+        assert list(again.events()) == list(sweep.events())
+        assert again.open().collapse.load().identical(sweep.open().collapse.load())
 
 
 def test_an_answer_that_never_comes(serve: Serve) -> None:

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from service.settings import ClientSettings, Settings, is_loopback
+from service.addresses import is_loopback
+from service.settings import ClientSettings, Settings
 from sweeps.plan import Limits
 
 
