@@ -13,6 +13,7 @@ from service.routes.dask import dashboard_url
 router = APIRouter(tags=["cluster"])
 
 
+@router.head("/cluster", include_in_schema=False)
 @router.get("/cluster")
 async def cluster(request: Request, coordinator: CoordinatorDep) -> ClusterInfo:
     """Scheduler, workers, threads, memory in bytes, and the URL of the Dask dashboard."""

@@ -20,12 +20,14 @@ _ADVICE = {
 }
 
 
+@router.head("/healthz", include_in_schema=False)
 @router.get("/healthz")
 async def healthz(request: Request) -> Health:
     """Liveness: answers at once, whatever else goes on."""
     return Health(version=request.app.version, numerics=NUMERICS_VERSION)
 
 
+@router.head("/readyz", include_in_schema=False)
 @router.get(
     "/readyz",
     responses={503: {"model": Problem, "description": "Some part does not answer; `errors` say why."}},

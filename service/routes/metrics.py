@@ -14,6 +14,7 @@ from service.metrics import Metrics
 router = APIRouter(tags=["health"])
 
 
+@router.head("/metrics", include_in_schema=False)
 @router.get(
     "/metrics",
     response_class=Response,

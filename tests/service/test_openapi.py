@@ -163,7 +163,7 @@ def test_documented_problems_are_those_that_come(
         ("/v1/sweeps/0123456789ab", "GET, HEAD, DELETE, OPTIONS"),
         ("/v1/sweeps/0123456789ab/pause", "POST, OPTIONS"),
         ("/v1/sweeps/0123456789ab/zarr/zarr.json", "GET, HEAD, OPTIONS"),
-        ("/healthz", "GET, OPTIONS"),
+        ("/healthz", "GET, HEAD, OPTIONS"),
     ],
 )
 def test_a_refused_method_names_all_that_the_path_takes(http: httpx.Client, path: str, allowed: str) -> None:

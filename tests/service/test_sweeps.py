@@ -101,6 +101,13 @@ def test_delete_removes_it(http: httpx.Client, client: Client, small_spec: dict[
         assert http.get(f"/v1/sweeps/{sweep.id}{path}").status_code == 404
 
 
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/v1/cluster", "/v1/sweeps", "/"])
+def test_head_is_get_without_a_body(http: httpx.Client, sweep: Sweep, path: str) -> None:
+    head, get = http.head(path), http.get(path)
+    assert (head.status_code, head.content) == (get.status_code, b"")
+    assert head.headers["content-type"] == get.headers["content-type"]
+
+
 def test_health_readiness_and_cluster(http: httpx.Client, client: Client, sweep: Sweep) -> None:
     assert http.get("/healthz").json()["status"] == "ok"
     ready = http.get("/readyz")
