@@ -46,6 +46,7 @@ def _broken_line(url: str, broken: Callable[[int], bool], after: int = 0) -> Ite
     target = urlsplit(url)
     listener = socket.create_server(("127.0.0.1", 0))
     threads: list[threading.Thread] = []
+    ends: list[socket.socket] = []
 
     def carry(source: socket.socket, sink: socket.socket, left: float) -> None:
         with suppress(OSError):
@@ -70,6 +71,7 @@ def _broken_line(url: str, broken: Callable[[int], bool], after: int = 0) -> Ite
                 inner, _ = listener.accept()
             except OSError:
                 return
+            ends.append(inner)
             threads.append(threading.Thread(target=connect, args=(inner, broken(number))))
             threads[-1].start()
             number += 1
@@ -81,7 +83,11 @@ def _broken_line(url: str, broken: Callable[[int], bool], after: int = 0) -> Ite
     finally:
         listener.shutdown(socket.SHUT_RDWR)
         listener.close()
-        for thread in [acceptor, *threads]:
+        acceptor.join()
+        for end in ends:
+            with suppress(OSError):  # closed long since
+                end.shutdown(socket.SHUT_RDWR)
+        for thread in threads:
             thread.join()
 
 
