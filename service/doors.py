@@ -88,10 +88,10 @@ class Doors:
             if scope["path"] not in OPEN:
                 self._check_host(headers)
                 caller = self._identify(scope, headers)
+                scope.setdefault("state", {})["caller"] = caller
                 self._check_rate(caller)
                 self._check_role(scope, caller)
                 self._check_origin(scope, headers)
-                scope.setdefault("state", {})["caller"] = caller
             if scope["type"] == "http" and ("content-length" in headers or "transfer-encoding" in headers):
                 receive = await self._with_body(headers, receive)
         except ServiceError as refusal:
@@ -147,7 +147,8 @@ class Doors:
         if origin is None or origin.lower() in self._settings.cors_origins:
             return
         # The scheme is left out: what ends TLS in front of the service does not always tell it.
-        if origin.lower().partition("://")[2] != headers.get("host", "").lower():
+        page = origin.lower().partition("://")[2]
+        if not page or page != headers.get("host", "").lower():
             raise Forbidden("Origin", show(origin), "this service's own, or one of RQF_CORS_ORIGINS")
 
     async def _with_body(self, headers: Headers, receive: Receive) -> Receive:
@@ -231,4 +232,6 @@ def _peer(scope: Scope) -> str:
         address = ipaddress.ip_address(host)
     except ValueError:
         return host
-    return str(ipaddress.ip_network(f"{address}/64", strict=False)) if address.version == 6 else host
+    if address.version == 4 or address.ipv4_mapped:
+        return host
+    return str(ipaddress.ip_network(f"{address}/64", strict=False))

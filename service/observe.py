@@ -23,7 +23,18 @@ _NO_ROUTE = "none"
 _LONGEST_PATH, _LONGEST_ID = 200, 32
 #: What is asked for again and again: told at DEBUG, unless it fails.
 _POLLED = frozenset(
-    {"show_sweep", "stored_value", "events", "thumbnail", "home", "healthz", "readyz", "metrics", _NO_ROUTE}
+    {
+        "show_sweep",
+        "stored_value",
+        "events",
+        "thumbnail",
+        "home",
+        "dashboard_page",
+        "healthz",
+        "readyz",
+        "metrics",
+        _NO_ROUTE,
+    }
 )
 
 

@@ -177,6 +177,12 @@ def test_pages_of_others_change_nothing(guarded: Open, origin: str, method: str)
     assert http.get("/v1/thing", headers=headers).status_code == 200
 
 
+def test_a_page_without_an_origin_is_not_a_host_without_a_name(guarded: Open) -> None:
+    http = guarded(tokens=TOKENS)
+    answer = http.post("/v1/thing", headers=ALPHA | {"Origin": "null", "Host": ""})
+    assert_problem(answer, 403, "Origin")
+
+
 def test_own_pages_and_allowed_ones_may(guarded: Open) -> None:
     http = guarded(cors_origins="https://Notes.example, http://localhost:8888")
     own = f"http://{http.base_url.netloc.decode()}"
