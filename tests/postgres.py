@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
-import signal
 import subprocess
 import tempfile
 import time
@@ -17,6 +16,8 @@ import psycopg
 
 #: It refuses to run as root; every system has this user.
 _NOBODY = 65534
+#: Runs a program that is interrupted when standard input ends: with this process, however that ends.
+_LEASH = 'exec 3<&0; (read _ <&3; kill -INT $$) & exec "$@" 3<&- </dev/null'
 
 
 class PostgresServer:
@@ -48,7 +49,10 @@ class PostgresServer:
         arguments = ("-D", "data", "-h", "", "-k", self._home, "-c", "fsync=off")
         with (self._home / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [self._programs / "postgres", *arguments], stderr=log, **self._options
+                ["sh", "-c", _LEASH, "sh", self._programs / "postgres", *arguments],
+                stdin=subprocess.PIPE,
+                stderr=log,
+                **self._options,
             )
         while True:
             assert self._process.poll() is None, (self._home / "log").read_text()
@@ -62,7 +66,8 @@ class PostgresServer:
     def stop(self) -> None:
         """Stop it at once, whoever is connected."""
         if self._process is not None:
-            self._process.send_signal(signal.SIGINT)
+            assert self._process.stdin is not None
+            self._process.stdin.close()
             self._process.wait()
             self._process = None
 

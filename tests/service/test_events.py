@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -195,6 +196,20 @@ def test_a_stream_ends_with_its_sweep(waiting: _Service, small_spec: dict[str, A
     _submit(http, small_spec)
     with _stream(http, id) as events:
         assert next(events)[:2] == (1, "state")
+
+
+def test_a_database_that_does_not_answer_is_told_before_a_stream_begins(
+    waiting: _Service, small_spec: dict[str, Any]
+) -> None:
+    http = waiting.start()
+    id = _submit(http, small_spec)
+    with closing(sqlite3.connect(Path(waiting.settings.data) / "ledger.sqlite")) as connection, connection:
+        connection.execute("ALTER TABLE sweeps RENAME TO elsewhere")
+    for path in ("/v1/sweeps", f"/v1/sweeps/{id}/events"):
+        answer = http.get(path)
+        assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json")
+        assert answer.json()["errors"][0]["field"] == "database"
+        assert int(answer.headers["retry-after"]) > 0
 
 
 def test_many_hear_the_same(waiting: _Service, small_spec: dict[str, Any]) -> None:
