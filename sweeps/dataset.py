@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -71,7 +72,7 @@ class Layout:
         step = self.chunk_shape(name)[-len(trailing)]
         return [(slice(start, min(start + step, trailing[0])),) for start in range(0, trailing[0], step)]
 
-    def files(self) -> dict[str, bytes]:
+    def files(self, root_attributes: Mapping[str, Any] = MappingProxyType({})) -> dict[str, bytes]:
         """Every file of the dataset before anything is simulated, by its key."""
         coordinates = self._coordinates()
         scalars = " ".join(sorted(name for name, values in coordinates.items() if values.ndim == 0))
@@ -86,7 +87,7 @@ class Layout:
             shape, chunks = self.shape(name), self.chunk_shape(name)
             arrays[name] = array_metadata(info.kind, over, shape, chunks, attributes)
         files |= {f"{name}/zarr.json": _json(metadata) for name, metadata in arrays.items()}
-        return files | {"zarr.json": _json(group_metadata(dict(sorted(arrays.items()))))}
+        return files | {"zarr.json": _json(group_metadata(dict(sorted(arrays.items())), root_attributes))}
 
     def _grid(self, name: str) -> Grid:
         return self.columns if VARIABLES[name].over == CRITICAL else self.cells
@@ -118,11 +119,10 @@ class DatasetFiles:
         """Lay the dataset out empty where nobody sees it; updates go there until it is revealed."""
         self._place = self.path.with_name(".creating.zarr")
         shutil.rmtree(self._place, ignore_errors=True)
-        for key, content in self._layout.files().items():
+        for key, content in self._layout.files(attributes).items():
             file = self._place / key
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(content)
-        write_attributes(self._place, attributes)
 
     def reveal(self) -> None:
         """Put what was staged in place, in one step for what an earlier one left."""

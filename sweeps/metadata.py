@@ -49,7 +49,12 @@ def array_metadata(
     }
 
 
-def group_metadata(arrays: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def group_metadata(arrays: Mapping[str, Mapping[str, Any]], attributes: Mapping[str, Any]) -> dict[str, Any]:
     """The metadata of a group, with that of its ``arrays`` by name: readers over HTTP find no others."""
     consolidated = {"kind": "inline", "must_understand": False, "metadata": arrays}
-    return {"attributes": {}, "zarr_format": 3, "consolidated_metadata": consolidated, "node_type": "group"}
+    return {
+        "attributes": dict(attributes),
+        "zarr_format": 3,
+        "consolidated_metadata": consolidated,
+        "node_type": "group",
+    }

@@ -17,6 +17,7 @@ from typing import Any
 from sweeps.attributes import attributes, completed
 from sweeps.dataset import read_attributes, remove_dataset, write_attributes
 from sweeps.dispatcher import Dispatcher
+from sweeps.door import Door
 from sweeps.errors import ClusterLost, Conflict, DatasetDamaged, LedgerLost, SweepsError, UnknownSweep
 from sweeps.executor import Outcome
 from sweeps.flights import Flight
@@ -45,6 +46,8 @@ class Reconciler:
 
     def __init__(self, store: Store, ledger: Ledger, scheduler: str | None, workers: int | None) -> None:
         self.guard = threading.Lock()
+        #: Entered by whoever waits for an answer that takes work.
+        self.door = Door()
         self._store, self._ledger = store, ledger
         self._dispatcher = Dispatcher(scheduler, workers)
         self._jobs: dict[str, Job] = {}
@@ -118,6 +121,7 @@ class Reconciler:
         )
         while not self._stopping:
             for step in steps:
+                self.door.give_way()
                 try:
                     step()
                 except ClusterLost as error:
@@ -208,6 +212,7 @@ class Reconciler:
                 if id in self._jobs:
                     self._jobs[id].priority = priority
                 else:
+                    self.door.give_way()
                     self._begin(id)
             self._share()
         except Exception:
@@ -322,6 +327,7 @@ class Reconciler:
 
     def _guarded(self, job: Job, action: Callable[[], None]) -> None:
         """Do something for one sweep; if it cannot be done, that sweep stalls or fails, and no other."""
+        self.door.give_way()
         try:
             with self._store.counters.watching():
                 action()
