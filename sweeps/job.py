@@ -173,6 +173,11 @@ class Job:
         costs, self._costs = self._costs, defaultdict(float)
         return dict(costs)
 
+    def return_costs(self, costs: Mapping[str, float]) -> None:
+        """They could not be noted: they are told again."""
+        for machine, seconds in costs.items():
+            self._costs[machine] += seconds
+
     # -- what is complete -----------------------------------------------------------------------------
 
     def read(self, seconds: float) -> bool:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 
 from sweeps.attributes import attributes
+from sweeps.errors import LedgerLost
 from sweeps.job import Job
 from sweeps.ledger import Ledger
 from sweeps.status import CellFailure
@@ -26,7 +27,12 @@ def note(job: Job, ledger: Ledger) -> None:
     """Keep how far a sweep is, and what it has cost since the last time. Raises UnknownSweep, LedgerLost."""
     progress, now = job.progress(), time.monotonic()
     due = job.pace.due(progress, now, last=job.done)
-    ledger.record(job.id, progress, job.take_costs(), job.failures(), tell=due)
+    costs = job.take_costs()
+    try:
+        ledger.record(job.id, progress, costs, job.failures(), tell=due)
+    except LedgerLost:
+        job.return_costs(costs)
+        raise
     if due:
         job.pace.told(progress, now)
 

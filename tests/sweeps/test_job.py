@@ -323,6 +323,8 @@ def test_costs_are_told_once_by_machine(store: Store) -> None:
     assert list(costs) == ["a-machine"]
     assert costs["a-machine"] > 0
     assert job.take_costs() == {}
+    job.return_costs(costs)
+    assert job.take_costs() == costs
 
 
 def test_only_complete_cells_are_published(store: Store) -> None:

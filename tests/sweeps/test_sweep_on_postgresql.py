@@ -65,6 +65,7 @@ def test_a_sweep_goes_on_when_its_database_is_back_and_after_a_restart(
         assert after.ready()["database"] is None
         with after.open_dataset(SPEC.id) as dataset:
             assert bool((dataset.realizations == SPEC.realizations).all())
+        assert sum(after.status(SPEC.id).machines.values()) > 0
     assert [event.number for event in events] == list(range(1, len(events) + 1))
     states = [json.loads(event.data)["state"] for event in events if event.kind == "state"]
     assert states in (
