@@ -333,6 +333,12 @@ PROBLEMS: dict[int, dict[str, Any]] = {
         "Too many requests",
         ("requests", "more than allowed", "20 per second (RQF_TOKEN_REQUESTS_PER_SECOND)"),
     ),
+    431: _problem(
+        431,
+        "request-header-fields-too-large",
+        "Request Header Fields Too Large",
+        ("headers", "more", "at most 65536 bytes"),
+    ),
     503: _problem(503, "not-ready", "Not ready", ("database", "no answer", "the same request later")),
     507: _problem(
         507,

@@ -74,9 +74,10 @@ class Observer:
             self._metrics.streams.dec()
         else:
             self._metrics.seconds.labels(route, method).observe(seconds)
-        polled = _name(scope) in _POLLED and status < 400
-        fields = _fields(scope, status) | {"milliseconds": round(seconds * 1e3, 1)}
-        log.log(logging.DEBUG if polled else logging.INFO, "%s %d", _line(scope), status, extra=fields)
+        level = logging.DEBUG if _name(scope) in _POLLED and status < 400 else logging.INFO
+        if log.isEnabledFor(level):
+            fields = _fields(scope, status) | {"milliseconds": round(seconds * 1e3, 1)}
+            log.log(level, "%s %d", _line(scope), status, extra=fields)
 
 
 class _Answer:

@@ -31,7 +31,7 @@ TAGS = [
 ]
 
 #: What any operation may answer, beside what its own route tells.
-_ANYWHERE = (400, 408, 413, 421)
+_ANYWHERE = (400, 408, 413, 421, 431)
 #: What those may that ask for a token, all but the probes.
 _GUARDED = (401, 403, 429, 503)
 _PROBES = ("/healthz", "/readyz")

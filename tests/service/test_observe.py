@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from structlog.contextvars import bound_contextvars
 
 from service import logs
-from service.client import Sweep
+from service.client import Client, Sweep
 
 
 @pytest.fixture
@@ -137,3 +137,18 @@ def test_metrics_count_requests_sweeps_and_work(http: httpx.Client, sweep: Sweep
     assert after["rqf_store_errors_total", none] >= 0
     assert after["rqf_queue_age_seconds", none] >= 0
     assert after["process_resident_memory_bytes", none] > 0
+
+
+def test_open_streams_of_events_are_counted(
+    http: httpx.Client, client: Client, small_spec: dict[str, Any]
+) -> None:
+    none = frozenset[tuple[str, str]]()
+    timed = "rqf_request_seconds_count", frozenset({("route", "/v1/sweeps/{id}/events"), ("method", "GET")})
+    before = _metrics(http).get(timed)
+    paused = client.submit(small_spec | {"seed": 70, "dimension": 512, "realizations": 10**6})
+    paused.pause()
+    with http.stream("GET", f"/v1/sweeps/{paused.id}/events") as stream:
+        next(stream.iter_raw())
+        assert _metrics(http)["rqf_event_streams", none] >= 1
+    paused.delete()
+    assert _metrics(http).get(timed) == before
