@@ -18,8 +18,8 @@ from sweeps.plots.style import (
     INK,
     LABELS,
     MARKERS,
-    MAX_COLUMNS,
     MAX_CURVES,
+    MAX_ROWS,
     POINTS,
     PREDICTION,
     Picture,
@@ -36,6 +36,7 @@ from sweeps.plots.style import (
 #: Fewer dimensions than this are no curve over dimension, save where there is one time alone.
 _FEWEST_DIMENSIONS = 3
 _MAX_TIMES = 5
+_MAX_TICKS = 6
 _LINES = (("predicted_critical_bias", "--", 1.3), ("exact_critical_bias", "-", 1.1))
 
 
@@ -95,9 +96,9 @@ def boundary(dataset: xr.Dataset) -> Picture:
     that of a sweep. Raises PlotError where more extra axes are left, and where there is one bias only.
     """
     data = needed(dataset).load()
-    columns = thinned(data.tokens, MAX_COLUMNS)
+    columns = thinned(data.tokens, MAX_ROWS)
     rows = _rows(data)
-    figure = new_figure(2.2 + 3.6 * max(len(columns), 1.5), 1.3 + 3.4 * len(rows))
+    figure = new_figure(2.4 + 3.2 * max(len(columns), 1.7), 1.3 + 3.3 * len(rows))
     axes = figure.subplots(len(rows), len(columns), sharex="row", sharey=True, squeeze=False)
     for (row, column), panel in np.ndenumerate(axes):
         _draw_panel(panel, data.sel(tokens=columns[column]), rows[row])
@@ -147,6 +148,10 @@ def _draw_panel(panel: Axes, data: xr.Dataset, row: _Row) -> None:
             x.values, middle, np.stack([middle - low, high - middle]), linestyle="", **POINTS | style
         )
     panel.set(xscale=scale(x))
+    if row.along == "dimension":
+        # Dimensions are few and far between: their own values tell more than powers of ten.
+        panel.set_xticks(thinned(x, _MAX_TICKS), labels=[f"{n:g}" for n in thinned(x, _MAX_TICKS)])
+        panel.set_xticks([], minor=True)
     panel.set_xlabel(LABELS[row.along], fontsize=11)
     soften(panel)
 

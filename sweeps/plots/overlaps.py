@@ -72,6 +72,9 @@ def _draw_panel(panel: Axes, data: xr.Dataset) -> None:
         counts = data.overlap_histogram.isel(time=at).values
         density = counts / max(counts.sum(), 1) / width
         panel.stairs(_without_zeros(density), ends, baseline=None, color=shade, linewidth=1.3)
+        # The clusters are in the outermost bins, which alone would be too short a line to see.
+        outer = _without_zeros(density[[0, -1]])
+        panel.plot([-1 + width / 2, 1 - width / 2], outer, "o", color=shade, markersize=3.5)
     soften(panel)
 
 
