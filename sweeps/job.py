@@ -16,19 +16,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from rqf_engine.moments import Moments
+from sweeps.attributes import attributes
 from sweeps.blocks import Block
 from sweeps.cells import Cell
 from sweeps.dataset import points_along
+from sweeps.errors import SweepsError
 from sweeps.events import Pace, cell_data
 from sweeps.forecast import Forecast, kind_of
 from sweeps.overlay import TheoryRequest, theory_requests
 from sweeps.plan import NO_LIMITS, Plan, make_plan
 from sweeps.publisher import Publisher
 from sweeps.refine import Refined, expected_refinement, refine_columns
-from sweeps.spec import SweepSpec
+from sweeps.spec import SweepSpec, parse_spec
 from sweeps.speed import Speed
 from sweeps.stage import ATTEMPTS, Counts, Stage, Taken
-from sweeps.status import CellFailure, Progress
+from sweeps.status import CellFailure, Progress, SweepStatus
 from sweeps.store import Store
 from sweeps.tasks import TaskReport, simulate, solve_theory
 
@@ -305,3 +307,13 @@ class Job:
     def _label(self, cell: Cell) -> dict[str, Any]:
         coords = self._plan.coords
         return {dim: coords[dim][place] for dim, place in zip(self._plan.dims, cell.position, strict=True)}
+
+
+def job_of(status: SweepStatus, store: Store, speed: Speed) -> Job:
+    """The job of a sweep that the ledger knows. Raises SweepsError where another numerics version made it."""
+    spec = parse_spec(status.spec)
+    if spec.id != status.id:
+        raise SweepsError("submitted under another numerics version: submit the spec again")
+    job = Job(spec, store, speed, attributes(status))
+    job.priority = status.priority
+    return job

@@ -14,19 +14,18 @@ from concurrent.futures import Future
 from functools import partial
 from typing import Any
 
-from sweeps.attributes import attributes, completed
+from sweeps.attributes import completed
 from sweeps.dataset import read_attributes, remove_dataset, write_attributes
 from sweeps.dispatcher import Dispatcher
 from sweeps.door import Door
-from sweeps.errors import ClusterLost, Conflict, DatasetDamaged, LedgerLost, SweepsError, UnknownSweep
+from sweeps.errors import ClusterLost, Conflict, DatasetDamaged, LedgerLost, UnknownSweep
 from sweeps.executor import Outcome
 from sweeps.flights import Flight
-from sweeps.job import Job, Task
+from sweeps.job import Job, Task, job_of
 from sweeps.ledger import Ledger
-from sweeps.spec import parse_spec
 from sweeps.speed import Speed
 from sweeps.state import Event
-from sweeps.status import ClusterInfo, Progress, SweepStatus
+from sweeps.status import ClusterInfo, Progress
 from sweeps.store import Store, is_full
 from sweeps.telling import note, publish, reason, summary
 
@@ -229,7 +228,7 @@ class Reconciler:
                 return
             self._store.let_run(id)
         try:
-            job = self._new_job(status)
+            job = job_of(status, self._store, self.speed)
         except Exception as error:
             if is_full(error):
                 self._stall(id, str(error))
@@ -243,14 +242,6 @@ class Reconciler:
         self._live[id] = progress = job.progress()
         told = f"{progress.blocks_done} of {progress.blocks_total} blocks are there"
         log.info("sweep %s: %s", id, told, extra={"sweep": id})
-
-    def _new_job(self, status: SweepStatus) -> Job:
-        spec = parse_spec(status.spec)
-        if spec.id != status.id:
-            raise SweepsError("submitted under another numerics version: submit the spec again")
-        job = Job(spec, self._store, self.speed, attributes(status))
-        job.priority = status.priority
-        return job
 
     def _read(self) -> None:
         """Take in the cells that are complete, of every sweep in turn."""
