@@ -22,6 +22,8 @@ from service.tables import Table
 
 #: Characters that a number takes at most in JSON or CSV, its separator included.
 CHARACTERS_PER_VALUE = 26
+#: Values of a variable that are read at once.
+_READ_AT_ONCE = 2**18
 #: Values that are turned into Python's own at once, during which no other thread runs.
 _BOXED_AT_ONCE = 2**13
 _PIECE_BYTES = 2**17
@@ -99,7 +101,7 @@ def _arrays(arrays: Mapping[Any, xr.DataArray]) -> Iterator[bytes]:
         dims = json_of([str(dim) for dim in array.dims])
         yield (b"," if number else b"") + json_of(str(name)) + b':{"dims":' + dims
         yield b',"attrs":' + _attributes(array.attrs) + b',"data":'
-        yield from _nested(array.values)
+        yield from _nested(array.variable)
         yield b"}"
 
 
@@ -108,20 +110,28 @@ def _attributes(attributes: Mapping[Any, Any]) -> bytes:
     return json_of(plain, inf_nan_mode="null")
 
 
-def _nested(values: NDArray[Any]) -> Iterator[bytes]:
+def _nested(values: xr.Variable | NDArray[Any]) -> Iterator[bytes]:
     """Nested lists; null for what JSON has no number for."""
-    if values.size <= _BOXED_AT_ONCE:
-        yield json_of(values.tolist(), inf_nan_mode="null")
+    if values.ndim == 0:
+        yield json_of(np.asarray(values).tolist(), inf_nan_mode="null")
         return
-    at_once = max(1, _BOXED_AT_ONCE * len(values) // values.size)
-    for start in range(0, len(values), at_once):
-        yield b"," if start else b"["
-        if at_once == 1:
-            yield from _nested(values[start])
-        else:
-            rows = values[start : start + at_once].tolist()
-            yield json_of(rows, inf_nan_mode="null")[1:-1]
+    yield b"["
+    yield from _entries(values)
     yield b"]"
+
+
+def _entries(values: xr.Variable | NDArray[Any]) -> Iterator[bytes]:
+    if isinstance(values, xr.Variable) and values.size <= _READ_AT_ONCE:
+        values = np.asarray(values.values)
+    if isinstance(values, np.ndarray) and values.size <= _BOXED_AT_ONCE:
+        yield json_of(values.tolist(), inf_nan_mode="null")[1:-1]
+        return
+    most = _BOXED_AT_ONCE if isinstance(values, np.ndarray) else _READ_AT_ONCE
+    at_once = most * len(values) // values.size
+    for start in range(0, len(values), max(1, at_once)):
+        if start:
+            yield b","
+        yield from _entries(values[start : start + at_once]) if at_once else _nested(values[start])
 
 
 def _netcdf(dataset: xr.Dataset) -> Iterator[bytes]:

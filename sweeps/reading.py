@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,6 +15,8 @@ from sweeps.errors import DatasetDamaged, SweepsError
 from sweeps.store import is_full
 
 _Read = TypeVar("_Read")
+#: Opening a dataset takes tens of milliseconds of the interpreter, so some stay open.
+_KEPT_OPEN = 16
 
 
 def version_of(path: Path) -> str:
@@ -31,6 +34,16 @@ def version_of_file(found: os.stat_result) -> str:
     return f"{found.st_mtime_ns:x}-{found.st_ino:x}-{found.st_size:x}"
 
 
+@lru_cache(_KEPT_OPEN)
+def _opened(path: Path, _place: tuple[int, int], _version: str) -> xr.Dataset:
+    return open_dataset(path)
+
+
+def _place_of(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_dev, found.st_ino
+
+
 def read_pieces(path: Path, read: Callable[[xr.Dataset], Iterator[_Read]]) -> Iterator[_Read]:
     """What ``read`` makes of the dataset below ``path``, piece by piece.
 
@@ -40,13 +53,12 @@ def read_pieces(path: Path, read: Callable[[xr.Dataset], Iterator[_Read]]) -> It
     try:
         # A chunk that is not there reads as one in which nothing is known: that a dataset was taken away
         # shows nowhere else.
-        before = path.stat()
-        with open_dataset(path) as dataset:
-            for piece in read(dataset):
-                now = path.stat()
-                if (now.st_ino, now.st_dev) != (before.st_ino, before.st_dev):
-                    raise DatasetDamaged(str(path), "another one took its place")
-                yield piece
+        before = _place_of(path)
+        # A copy, with the same values still unread: reading a variable of it leaves nothing in the original.
+        for piece in read(_opened(path, before, version_of(path)).copy()):
+            if _place_of(path) != before:
+                raise DatasetDamaged(str(path), "another one took its place")
+            yield piece
     except SweepsError:
         raise
     except (ValueError, RuntimeError, OSError) as error:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.errors import InvalidQuery, PayloadTooLarge
@@ -156,6 +156,7 @@ def test_limit_holds_for_the_longest_numbers() -> None:
     assert len(answer) < values.size * CHARACTERS_PER_VALUE + 200
 
 
+@settings(max_examples=40)
 @given(st.data())
 def test_selection_is_xarrays(dataset: xr.Dataset, data: st.DataObject) -> None:
     axis = data.draw(st.sampled_from(["dimension", "bias", "time"]))
