@@ -231,8 +231,11 @@ class Coordinator:
         replaced, removed or proves damaged later on raises DatasetDamaged then.
         """
         for seconds in _SECONDS_TO_REPLACE:
+            before = self.dataset_version(id)
             with suppress(DatasetDamaged):
                 return self._begin(id, read)
+            if before and self.dataset_version(id) == before:
+                break  # nobody replaces it
             time.sleep(seconds)
         with self.counters.watching():
             return self._begin(id, read)
