@@ -32,6 +32,27 @@ def test_many_who_submit_the_same_at_once_get_one_sweep(
     assert info.progress.realizations == 6 * small_spec["realizations"]
 
 
+def test_of_many_different_submissions_at_once_none_is_lost(
+    url: str, client: Client, small_spec: dict[str, Any]
+) -> None:
+    def submit(number: int) -> httpx.Response:
+        spec = small_spec | {"seed": 1000 + number // 2, "labels": {"test": "lost"}}
+        return httpx.post(f"{url}/v1/sweeps", json=spec, trust_env=False, timeout=60)
+
+    with ThreadPoolExecutor(_CLIENTS) as pool:
+        answers = list(pool.map(submit, range(_CLIENTS)))
+    half = _CLIENTS // 2
+    assert sorted(answer.status_code for answer in answers) == [200] * half + [201] * half
+    listed = list(client.sweeps(label="test:lost"))
+    assert {info.id for info in listed} == {answer.json()["id"] for answer in answers}
+    assert len(listed) == half
+    for info in listed:
+        root = client.request("GET", f"/v1/sweeps/{info.id}/zarr/zarr.json").json()
+        assert root["attributes"]["sweep_id"] == info.id
+        client.sweep(info.id).delete()
+    assert not list(client.sweeps(label="test:lost"))
+
+
 def test_many_who_delete_the_same_at_once_get_one_answer(
     url: str, client: Client, small_spec: dict[str, Any]
 ) -> None:
