@@ -36,6 +36,10 @@ async def _solving(request: Request) -> anyio.CapacityLimiter:
     return cast(anyio.CapacityLimiter, request.app.state.solving)
 
 
+async def _entering(request: Request) -> anyio.CapacityLimiter:
+    return cast(anyio.CapacityLimiter, request.app.state.entering)
+
+
 async def _probing(request: Request) -> anyio.CapacityLimiter:
     return cast(anyio.CapacityLimiter, request.app.state.probing)
 
@@ -46,6 +50,8 @@ CoordinatorDep = Annotated[Coordinator, Depends(_coordinator)]
 #: and not in front of everybody else's. Matplotlib's text rendering is not thread-safe either.
 DrawingDep = Annotated[anyio.CapacityLimiter, Depends(_drawing)]
 SolvingDep = Annotated[anyio.CapacityLimiter, Depends(_solving)]
+#: Submissions are entered one after the other: however many there are, they wait in few threads.
+EnteringDep = Annotated[anyio.CapacityLimiter, Depends(_entering)]
 #: Threads of their own for asking whether all is well: others may all be waiting for what is not.
 ProbingDep = Annotated[anyio.CapacityLimiter, Depends(_probing)]
 #: Few threads for selected data, so that these leave the processor to others, too.

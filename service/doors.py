@@ -42,6 +42,8 @@ _HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{0,5})
 BODY_SECONDS = 30.0
 #: Wrong tokens per second from one address, ten seconds' worth at once; the right one is let in all the same.
 _FAILURES_PER_SECOND = 1.0
+#: Characters of an address that is none, as a proxy may tell, and of which many are kept.
+_LONGEST_HOST = 100
 #: What scripts of other origins may send and see, where RQF_CORS_ORIGINS lets them in.
 _CORS_METHODS = ("GET", "HEAD", "POST", "DELETE")
 _CORS_REQUEST = ("Authorization", "If-None-Match", "Last-Event-ID", "Range", "X-Request-ID")
@@ -231,7 +233,7 @@ def _peer(scope: Scope) -> str:
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
-        return host
+        return host[:_LONGEST_HOST]
     if address.version == 4 or address.ipv4_mapped:
         return host
     return str(ipaddress.ip_network(f"{address}/64", strict=False))

@@ -149,6 +149,11 @@ class Coordinator:
         """One sweep. Raises UnknownSweep."""
         return self._with_live(self._ledger.get(id))
 
+    def remembered(self, id: str) -> SweepStatus | None:
+        """The same, never waiting for the database: None where that has to be asked."""
+        status = self._ledger.remembered(id)
+        return None if status is None else self._with_live(status)
+
     def list(
         self,
         state: str | None = None,

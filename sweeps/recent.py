@@ -25,10 +25,9 @@ class Recent:
     def get(self, id: str, read: Callable[[], SweepStatus]) -> SweepStatus:
         """The sweep as it is kept, or else as it is ``read``, whose errors are raised."""
         with self._guard:
-            if (status := self._kept.get(id)) is not None:
-                self._kept.move_to_end(id)
-                return status
             changes = self._changes
+        if (status := self.known(id)) is not None:
+            return status
         status = read()
         with self._guard:
             # What was changed while it was read may have been read as it was before.
@@ -37,6 +36,13 @@ class Recent:
                 if len(self._kept) > self._size:
                     self._kept.popitem(last=False)
         return status
+
+    def known(self, id: str) -> SweepStatus | None:
+        """The sweep as it is kept; None where it must be read."""
+        with self._guard:
+            if (status := self._kept.get(id)) is not None:
+                self._kept.move_to_end(id)
+            return status
 
     def forget(self, id: str) -> None:
         """The sweep has changed, or may have."""

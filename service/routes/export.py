@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import APIRouter
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 
 from service.deps import CoordinatorDep, SweepId
@@ -26,4 +27,5 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
 async def export(id: SweepId, coordinator: CoordinatorDep) -> StreamingResponse:
     """A zip file with the result, the spec that reproduces it to the bit, and the versions behind it."""
     headers = {"Content-Disposition": f'attachment; filename="rqf-{id}.zip"'}
-    return StreamingResponse(coordinator.export(id), media_type="application/zip", headers=headers)
+    archive = await run_in_threadpool(coordinator.export, id)
+    return StreamingResponse(archive, media_type="application/zip", headers=headers)

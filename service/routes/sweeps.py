@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
+from anyio.to_thread import run_sync
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.conditional import json_answer
-from service.deps import CallerDep, CoordinatorDep, SettingsDep, SweepId
+from service.deps import CallerDep, CoordinatorDep, EnteringDep, SettingsDep, SweepId
 from service.errors import InvalidQuery, UnsupportedMediaType
 from service.examples import SPEC_EXAMPLES
 from service.models import Estimate, FieldProblem, Links, Problem, SweepInfo, SweepPage
@@ -19,6 +20,7 @@ from sweeps.coordinator import Coordinator
 from sweeps.document import read_json
 from sweeps.errors import Problem as SpecProblem
 from sweeps.errors import SpecError, show
+from sweeps.quota import Quota
 from sweeps.spec import SweepSpec, parse_spec
 from sweeps.state import State
 from sweeps.status import SweepStatus
@@ -85,6 +87,7 @@ async def submit(
     coordinator: CoordinatorDep,
     settings: SettingsDep,
     caller: CallerDep,
+    entering: EnteringDep,
     query: Annotated[SubmitQuery, Query()],
 ) -> SweepInfo | Estimate:
     """Starts a sweep: 201 when it is new, 200 when the same physics was submitted before.
@@ -96,10 +99,9 @@ async def submit(
     body = await request.body()
     if query.dry_run:
         response.status_code = 200
-        return await run_in_threadpool(_estimate, body, coordinator)
-    status, created = await run_in_threadpool(
-        lambda: coordinator.submit(_parse(body), caller.name if caller else "", settings.quota)
-    )
+        return await run_sync(_estimate, body, coordinator, limiter=entering)
+    owner = caller.name if caller else ""
+    status, created = await run_sync(_submit, body, coordinator, owner, settings.quota, limiter=entering)
     info = describe(status, request)
     request.state.sweep = info.id  # for the log: the path does not name it
     response.headers["Location"] = info.links.self_
@@ -115,18 +117,18 @@ async def list_sweeps(
     query: Annotated[ListQuery, Query()],
 ) -> Response:
     """Sweeps, newest first; with `ETag`."""
-    found, following = coordinator.list(
-        query.state, label_of(query.label), query.limit, query.cursor, query.text
-    )
-    page = SweepPage(sweeps=[describe(status, request) for status in found], next=following)
-    return json_answer(request, page)
+    return await run_in_threadpool(_list, request, coordinator, query)
 
 
 @router.head("/{id}", include_in_schema=False)
 @router.get("/{id}", response_model=SweepInfo, responses={304: _UNCHANGED, **_UNKNOWN})
 async def show_sweep(id: SweepId, request: Request, coordinator: CoordinatorDep) -> Response:
     """One sweep's state and progress, with `ETag`; quick, whatever the workers do."""
-    return json_answer(request, describe(coordinator.status(id), request))
+    # A database that does not answer holds up a thread, and not the loop that answers everybody.
+    status = coordinator.remembered(id)
+    if status is None:
+        status = await run_in_threadpool(coordinator.status, id)
+    return json_answer(request, describe(status, request))
 
 
 @router.post("/{id}/cancel", status_code=202, responses=_CONFLICT)
@@ -187,6 +189,20 @@ def _parse(body: bytes) -> SweepSpec:
         got = f"a byte that is not UTF-8 at position {exc.start}"
         raise SpecError([SpecProblem("", got, "JSON text in UTF-8")]) from None
     return parse_spec(read_json(text))
+
+
+def _submit(
+    body: bytes, coordinator: Coordinator, owner: str, quota: Quota | None
+) -> tuple[SweepStatus, bool]:
+    return coordinator.submit(_parse(body), owner, quota)
+
+
+def _list(request: Request, coordinator: Coordinator, query: ListQuery) -> Response:
+    found, following = coordinator.list(
+        query.state, label_of(query.label), query.limit, query.cursor, query.text
+    )
+    page = SweepPage(sweeps=[describe(status, request) for status in found], next=following)
+    return json_answer(request, page)
 
 
 def _estimate(body: bytes, coordinator: Coordinator) -> Estimate:

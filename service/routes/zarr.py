@@ -17,6 +17,7 @@ from service.conditional import is_known
 from service.deps import CoordinatorDep, SweepId
 from service.errors import KeyNotFound, UnsatisfiableRange
 from service.models import Problem
+from sweeps.coordinator import Coordinator
 from sweeps.reading import version_of_file
 
 router = APIRouter(tags=["results"])
@@ -43,13 +44,13 @@ Key = Annotated[
 )
 async def stored_value(id: SweepId, key: Key, request: Request, coordinator: CoordinatorDep) -> Response:
     """The value of one key, with `ETag`; understands `HEAD`, one `Range`, `If-Range` and `If-None-Match`."""
-    return await run_in_threadpool(_answer, coordinator.dataset_path(id), key, request)
+    return await run_in_threadpool(_answer, coordinator, id, key, request)
 
 
-def _answer(root: Path, key: str, request: Request) -> Response:
+def _answer(coordinator: Coordinator, id: str, key: str, request: Request) -> Response:
     # Opened once and then read through the same descriptor: a value that the coordinator replaces
     # meanwhile is answered whole, old or new. A value is one chunk, a few MB at most, so it is held.
-    with open_value(root, key) as file:
+    with open_value(coordinator.dataset_path(id), key) as file:
         found = os.fstat(file.fileno())
         headers = {"Accept-Ranges": "bytes", "Cache-Control": "no-cache"}
         headers["ETag"] = f'"{version_of_file(found)}"'

@@ -102,6 +102,10 @@ class Ledger:
         """
         return self._recent.get(id, partial(self._read, id))
 
+    def remembered(self, id: str) -> SweepStatus | None:
+        """The same, but None where the database would have to be asked."""
+        return self._recent.known(id)
+
     def _read(self, id: str) -> SweepStatus:
         with self._transaction() as session:
             return told(find(session, id))

@@ -14,6 +14,9 @@ from sweeps.errors import InvalidCursor, UnknownSweep
 from sweeps.ledger.tables import LabelRow, SweepRow
 from sweeps.status import CellFailure, Progress, SweepStatus
 
+#: Beyond PostgreSQL's integers there is no row, and it refuses to compare with one.
+_MOST_ROWS = 2**31 - 1
+
 
 def find(session: Session, id: str) -> SweepRow:
     """The row of a sweep. Raises UnknownSweep."""
@@ -100,4 +103,4 @@ def _one_spelling(text: str) -> str:
 def _position(cursor: str) -> int:
     if not (cursor.isascii() and cursor.isdigit() and len(cursor) < 19):
         raise InvalidCursor(cursor)
-    return int(cursor)
+    return min(int(cursor), _MOST_ROWS)

@@ -1,13 +1,19 @@
 from __future__ import annotations
 
 import json
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy.orm import Session
 
 from service.client import Client, Sweep
 from service.models import Estimate, SweepInfo
+from sweeps.ledger import Ledger
 
 
 def test_submitting_twice_gives_the_same_sweep(http: httpx.Client, small_spec: dict[str, Any]) -> None:
@@ -140,3 +146,58 @@ def test_a_misspelt_parameter_is_refused(http: httpx.Client, small_spec: dict[st
         assert answer.status_code == 422
         assert answer.json()["errors"][0]["takes"] == "no such parameter"
     assert all(sweep["spec"]["seed"] != 98 for sweep in http.get("/v1/sweeps").json()["sweeps"])
+
+
+def test_a_database_that_hangs_holds_up_only_those_who_ask_it(
+    http: httpx.Client, sweep: Sweep, small_spec: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep.status()
+    asked, answered = threading.Semaphore(0), threading.Event()
+    transaction = Ledger._transaction  # noqa: SLF001 - the one way to the database
+
+    @contextmanager
+    def hanging(ledger: Ledger) -> Iterator[Session]:
+        asked.release()
+        answered.wait()
+        with transaction(ledger) as session:
+            yield session
+
+    paths = ["/", "/metrics", "/v1/sweeps", "/v1/sweeps?text=x"]
+    paths += [f"/v1/sweeps/unknown{rest}" for rest in ("", "/events", "/zarr/zarr.json", "/data", "/export")]
+    monkeypatch.setattr(Ledger, "_transaction", hanging)
+    with ThreadPoolExecutor(len(paths)) as pool:
+        try:
+            answers = [pool.submit(http.get, path) for path in paths]
+            for _ in paths:
+                assert asked.acquire(timeout=60)
+            assert http.get("/healthz").status_code == 200
+            assert http.get(f"/v1/sweeps/{sweep.id}").json()["state"] == "succeeded"
+        finally:
+            monkeypatch.undo()
+            answered.set()
+        assert [answer.result().status_code for answer in answers] == [200] * 4 + [404] * 5
+
+
+def test_submissions_that_wait_leave_the_threads_to_others(
+    http: httpx.Client, url: str, sweep: Sweep, small_spec: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entered, going = threading.Event(), threading.Event()
+    add = Ledger.add
+
+    def slow(ledger: Ledger, *arguments: Any, **options: Any) -> bool:
+        entered.set()
+        going.wait()
+        return add(ledger, *arguments, **options)
+
+    monkeypatch.setattr(Ledger, "add", slow)
+    specs = [small_spec | {"seed": 900 + number, "realizations": 10} for number in range(50)]
+    with ThreadPoolExecutor(len(specs)) as pool, Client(url) as client:
+        try:
+            submitted = [pool.submit(client.submit, spec) for spec in specs]
+            assert entered.wait(60)
+            assert http.get("/v1/sweeps").status_code == 200
+            assert http.get(f"/v1/sweeps/{sweep.id}/zarr/zarr.json").status_code == 200
+        finally:
+            going.set()
+        for each in submitted:
+            each.result().delete()

@@ -183,6 +183,12 @@ def test_a_bad_cursor_is_named(ledger: Ledger, cursor: str) -> None:
     assert caught.value.cursor == cursor
 
 
+@pytest.mark.parametrize("cursor", [str(2**31 - 1), str(2**31), "9" * 18])
+def test_a_cursor_beyond_all_sweeps_begins_at_the_newest(ledger: Ledger, cursor: str) -> None:
+    _add(ledger, "a")
+    assert [found.id for found in ledger.list(None, None, 50, cursor)[0]] == ["a"]
+
+
 def test_times_follow_the_life(ledger: Ledger) -> None:
     _add(ledger, "a")
     started = ledger.apply("a", "start").started

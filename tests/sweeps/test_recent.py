@@ -36,6 +36,14 @@ def test_what_is_kept_is_not_read_again_until_it_is_forgotten() -> None:
     assert recent.get("a", source).name == "second"
 
 
+def test_what_is_kept_is_known_without_reading() -> None:
+    recent, source = Recent(), _Source()
+    assert recent.known("a") is None
+    assert recent.get("a", source) is recent.known("a")
+    recent.forget("a")
+    assert recent.known("a") is None
+
+
 def test_only_the_last_are_kept() -> None:
     recent, source = Recent(size=2), _Source()
     recent.get("a", source)
