@@ -26,7 +26,7 @@ from sweeps.status import CellFailure, Census, Progress, SweepStatus, Usage
 #: Of the failures of a sweep, and of each one's reason in characters, so many are kept.
 MAX_FAILURES = 100
 MAX_REASON = 500
-#: Events that are read at once.
+#: Events that are read, or written, at once.
 _EVENTS_AT_ONCE = 1000
 
 _News = list[tuple[Kind, str]]
@@ -36,8 +36,8 @@ class Ledger:
     """The sweeps in the database at ``url`` (SQLAlchemy form); ``clock`` gives the time in UTC.
 
     Tables of an earlier version are brought to today's form; raises LedgerTooNew for those of a later one.
-    Every method is one transaction, and raises LedgerLost where the database does not answer. What it tells
-    of a sweep is kept with the change that it tells of, and then handed to ``hub``.
+    Every method but ``tell_cells`` is one transaction, and all raise LedgerLost where the database does not
+    answer. What it tells of a sweep is kept with the change that it tells of, and then handed to ``hub``.
     """
 
     def __init__(self, url: str, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
@@ -215,9 +215,12 @@ class Ledger:
 
     def tell_cells(self, id: str, cells: Sequence[str]) -> None:
         """Tell of cells, by ``events.cell_data``, unless the sweep has ended. Raises UnknownSweep."""
-        with self._changing(id) as (sweep, news):
-            if sweep.state not in FINAL:
-                news.extend(("cell", cell) for cell in cells)
+        # Some at a time: of a sweep whose blocks are there already it is 10⁵ at once, for which neither other
+        # writers nor those who listen shall wait.
+        for start in range(0, len(cells), _EVENTS_AT_ONCE):
+            with self._changing(id) as (sweep, news):
+                if sweep.state not in FINAL:
+                    news.extend(("cell", cell) for cell in cells[start : start + _EVENTS_AT_ONCE])
 
     def cells_told(self, id: str) -> set[str]:
         """The cells of a sweep that were told. Raises UnknownSweep."""

@@ -93,6 +93,17 @@ def test_many_events_come_in_pages(ledger: Ledger) -> None:
     assert [event.data for event in _all(ledger)[1:]] == cells
 
 
+def test_many_cells_are_heard_of_in_parts(ledger: Ledger) -> None:
+    _add(ledger)
+    heard: list[int] = []
+    with ledger.hub.follow("a", lambda: heard.append(1)) as channel:
+        ledger.tell_cells("a", [str(number) for number in range(2500)])
+        assert channel.after(2000) == tuple(ledger.events("a", 2000))
+        assert channel.after(1) is None
+    assert len(heard) == 3
+    assert len(ledger.cells_told("a")) == 2500
+
+
 def test_who_listens_hears_what_is_kept(ledger: Ledger) -> None:
     _add(ledger)
     with ledger.hub.follow("a", lambda: None) as channel:
