@@ -14,7 +14,7 @@ from service.addresses import is_loopback
 from service.client.errors import Unreachable
 from service.client.in_process import AppThread, AppTransport
 
-#: An idle connection is dropped before the server drops it (uvicorn: after 5 s), which a request might meet.
+#: An idle connection is dropped before the server, or a proxy, drops it, which a request might meet.
 _IDLE_SECONDS = 4.0
 _CONNECT_SECONDS = 10.0
 #: Nothing for so long, when every 15 s something must come, and a stream of events is dead.

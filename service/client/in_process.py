@@ -69,7 +69,11 @@ class _Exchange(httpx.SyncByteStream, httpx.AsyncByteStream):
     async def begin(self, request: httpx.Request) -> httpx.Response:
         self._head = asyncio.get_running_loop().create_future()
         self._task = asyncio.create_task(self._run(_scope(request, self._thread.state)))
-        return await self._head
+        try:
+            return await self._head
+        except asyncio.CancelledError:  # nobody waits for it any longer
+            self._leave()
+            raise
 
     async def in_app(self, work: Coroutine[Any, Any, Any]) -> Any:
         """What ``work`` gives, for a caller in another event loop."""
@@ -128,9 +132,12 @@ class _Exchange(httpx.SyncByteStream, httpx.AsyncByteStream):
             await self._pieces.put(None)
 
     async def _end(self) -> None:
+        self._leave()
+        await asyncio.wait([self._task])
+
+    def _leave(self) -> None:
         self._gone.set()
         self._task.cancel()
-        await asyncio.wait([self._task])
 
 
 def _scope(request: httpx.Request, state: Any) -> dict[str, Any]:

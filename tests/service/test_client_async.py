@@ -152,6 +152,15 @@ async def _cut_short(request: Request) -> Response:
     return StreamingResponse(tell())
 
 
+async def _silent(request: Request) -> Response:
+    request.app.state.asked.set()
+    try:
+        await asyncio.Event().wait()
+    finally:
+        request.app.state.gone.set()
+    raise AssertionError
+
+
 async def _broken(request: Request) -> Response:
     raise RuntimeError("a fault of the application")
 
@@ -164,9 +173,10 @@ def toy() -> Starlette:
         Route("/v1/cluster", _cluster),
         Route("/v1/sweeps/abc/export", _cut_short),
         Route("/v1/sweeps", _broken),
+        Route("/v1/theory", _silent),
     ]
     app = Starlette(routes=routes, lifespan=_life)
-    app.state.told, app.state.gone = [], threading.Event()
+    app.state.told, app.state.asked, app.state.gone = [], threading.Event(), threading.Event()
     return app
 
 
@@ -198,6 +208,17 @@ def test_in_process_awaited(toy: Starlette, tmp_path: Path) -> None:
 
     asyncio.run(session())
     assert toy.state.told == ["started", "stopped"]
+
+
+def test_in_process_the_app_learns_that_nobody_waits(toy: Starlette) -> None:
+    async def session() -> None:
+        async with AsyncClient.in_process(toy) as client:
+            waiting = asyncio.create_task(client.theory())
+            assert await asyncio.to_thread(toy.state.asked.wait, 30)
+            waiting.cancel()
+            assert await asyncio.to_thread(toy.state.gone.wait, 30)
+
+    asyncio.run(session())
 
 
 def test_a_page_that_is_not_the_service(serve: Serve) -> None:
