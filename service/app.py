@@ -41,7 +41,7 @@ def create_app(settings: Settings, coordinator: Coordinator) -> FastAPI:
     app.state.coordinator = coordinator
     app.state.rendering = anyio.CapacityLimiter(2)
     app.state.drawing = anyio.CapacityLimiter(1)
-    app.state.entering = anyio.CapacityLimiter(2)
+    app.state.entering = anyio.CapacityLimiter(4)
     app.state.probing = anyio.CapacityLimiter(4)
     app.state.solving = anyio.CapacityLimiter(1)
     errors.install(app)

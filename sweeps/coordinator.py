@@ -95,7 +95,7 @@ class Coordinator:
         """
         # One at a time: of many who want the same, the first alone has to plan it; and no two of one owner
         # take the same last place.
-        with self._reconciler.door.entered(), self._submitting, self.counters.watching():
+        with self._reconciler.precedence.taken(), self._submitting, self.counters.watching():
             created = not self._take_up(spec, quota) and self._enter(spec, owner, quota)
         self._reconciler.wake()
         return self.status(spec.id), created

@@ -17,12 +17,12 @@ from typing import Any
 from sweeps.attributes import completed
 from sweeps.dataset import read_attributes, remove_dataset, write_attributes
 from sweeps.dispatcher import Dispatcher
-from sweeps.door import Door
 from sweeps.errors import ClusterLost, Conflict, DatasetDamaged, LedgerLost, UnknownSweep
 from sweeps.executor import Outcome
 from sweeps.flights import Flight
 from sweeps.job import Job, Task, job_of
 from sweeps.ledger import Ledger
+from sweeps.precedence import Precedence
 from sweeps.speed import Speed
 from sweeps.state import Event
 from sweeps.status import ClusterInfo, Progress
@@ -45,8 +45,8 @@ class Reconciler:
 
     def __init__(self, store: Store, ledger: Ledger, scheduler: str | None, workers: int | None) -> None:
         self.guard = threading.Lock()
-        #: Entered by whoever waits for an answer that takes work.
-        self.door = Door()
+        #: Taken by whoever waits for an answer that takes work.
+        self.precedence = Precedence()
         self._store, self._ledger = store, ledger
         self._dispatcher = Dispatcher(scheduler, workers)
         self._jobs: dict[str, Job] = {}
@@ -120,7 +120,7 @@ class Reconciler:
         )
         while not self._stopping:
             for step in steps:
-                self.door.give_way()
+                self.precedence.give_way()
                 try:
                     step()
                 except ClusterLost as error:
@@ -211,7 +211,7 @@ class Reconciler:
                 if id in self._jobs:
                     self._jobs[id].priority = priority
                 else:
-                    self.door.give_way()
+                    self.precedence.give_way()
                     self._begin(id)
             self._share()
         except Exception:
@@ -318,7 +318,7 @@ class Reconciler:
 
     def _guarded(self, job: Job, action: Callable[[], None]) -> None:
         """Do something for one sweep; if it cannot be done, that sweep stalls or fails, and no other."""
-        self.door.give_way()
+        self.precedence.give_way()
         try:
             with self._store.counters.watching():
                 action()

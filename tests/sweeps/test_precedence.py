@@ -3,7 +3,7 @@ from __future__ import annotations
 import threading
 import time
 
-from sweeps.door import Door
+from sweeps.precedence import Precedence
 
 
 def _work() -> None:
@@ -12,28 +12,28 @@ def _work() -> None:
         pass
 
 
-def test_nobody_is_waited_for_where_nobody_is_inside() -> None:
-    door = Door()
-    with door.entered():
+def test_nobody_is_waited_for_where_nobody_goes_first() -> None:
+    precedence = Precedence()
+    with precedence.taken():
         pass
     _work()
-    door.give_way()
+    precedence.give_way()
 
 
-def test_whoever_stays_inside_does_not_stop_the_background() -> None:
-    door = Door()
-    with door.entered():
+def test_whoever_stays_first_does_not_stop_the_background() -> None:
+    precedence = Precedence()
+    with precedence.taken():
         _work()
-        door.give_way()
-        door.give_way()
+        precedence.give_way()
+        precedence.give_way()
 
 
 def test_the_background_goes_on_once_the_last_has_left() -> None:
-    door = Door()
+    precedence = Precedence()
     inside, leave = threading.Barrier(3), threading.Event()
 
     def visit() -> None:
-        with door.entered():
+        with precedence.taken():
             inside.wait()
             leave.wait()
 
@@ -43,7 +43,7 @@ def test_the_background_goes_on_once_the_last_has_left() -> None:
     inside.wait()
     _work()
     leave.set()
-    door.give_way()
+    precedence.give_way()
     for visitor in visitors:
         visitor.join()
-    door.give_way()
+    precedence.give_way()
