@@ -1,4 +1,4 @@
-"""The files of a result dataset: laid out empty, then updated chunk by chunk. Uses Zarr, as the store does.
+"""The files of a result dataset: laid out empty, then updated chunk by chunk.
 
 Every array is there from the beginning, in metadata alone: a chunk that was never written reads as NaN, 0 or
 "", over HTTP, too. Chunks are replaced whole and end in a checksum.
@@ -19,7 +19,6 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-import zarr
 from numpy.typing import NDArray
 
 from rqf_engine.moments import OVERLAP_BINS
@@ -239,25 +238,6 @@ def remove_dataset(path: Path) -> None:
     with suppress(FileNotFoundError):
         path.rename(old)
     shutil.rmtree(old, ignore_errors=True)
-
-
-def damaged_chunks(path: Path) -> list[str]:
-    """Keys below ``path``, of chunks and of metadata of arrays, that cannot be read for whatever reason."""
-    found = []
-    for metadata in sorted(path.glob("*/zarr.json")):
-        try:
-            array = zarr.open_array(metadata.parent, mode="r")
-        except (ValueError, TypeError, LookupError, OSError):
-            found.append(metadata)
-            continue
-        dtype = _DTYPE["string"] if array.dtype.kind in "TO" else array.dtype
-        for file in sorted(metadata.parent.rglob("*")):
-            if file.is_file() and file != metadata and file.suffix != UNFINISHED:
-                try:
-                    chunk.decode(file.read_bytes(), array.chunks, dtype)
-                except (ValueError, OSError):
-                    found.append(file)
-    return [str(file.relative_to(path)) for file in found]
 
 
 def _kind(values: NDArray[Any]) -> str:

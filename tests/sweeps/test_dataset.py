@@ -15,7 +15,7 @@ import xarray as xr
 import zarr
 
 from rqf_engine.moments import OVERLAP_BINS
-from sweeps.dataset import DatasetFiles, Layout, damaged_chunks, write_attributes
+from sweeps.dataset import DatasetFiles, Layout, write_attributes
 from sweeps.errors import DatasetDamaged
 from sweeps.plan import Plan, make_plan
 from sweeps.spec import SweepSpec, parse_spec
@@ -193,10 +193,8 @@ def _nothing(_: bytes) -> bytes:
 def test_damage_is_found(files: DatasetFiles, name: str, damage: Any) -> None:
     _update(files, name, 5, (0, 0, 0))
     _update(files, "minority_fraction", 0.5, (0, 0, 0))
-    assert damaged_chunks(files.path) == []
     (chunk,) = (file for file in (files.path / name / "c").rglob("*") if file.is_file())
     chunk.write_bytes(damage(chunk.read_bytes()))
-    assert damaged_chunks(files.path) == [str(chunk.relative_to(files.path))]
     with pytest.raises(DatasetDamaged, match=name):
         _update(files, name, 6, (0, 1, 0))
 
@@ -205,7 +203,6 @@ def test_damage_is_found(files: DatasetFiles, name: str, damage: Any) -> None:
 def test_damage_to_coordinates_and_metadata_is_found(files: DatasetFiles, key: str) -> None:
     file = files.path / key
     file.write_bytes(_cut(file.read_bytes()))
-    assert damaged_chunks(files.path) == [key]
     assert not files.resume()
 
 
