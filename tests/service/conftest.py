@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -103,3 +104,12 @@ def sweep(client: Client, small_spec: dict[str, Any]) -> Sweep:
     sweep = client.submit(small_spec)
     sweep.wait(timeout=60)
     return sweep
+
+
+@pytest.fixture
+def root_logger() -> Iterator[logging.Logger]:
+    """The root logger, put back afterwards."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield root
+    root.handlers[:], root.level = handlers, level

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import signal
 import subprocess
 import sys
@@ -275,7 +276,7 @@ def test_serve_refuses_to_be_exposed(rqf: Rqf) -> None:
 
 
 def test_serve_leaves_a_store_that_is_in_use(
-    rqf: Rqf, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    rqf: Rqf, settings: Settings, root_logger: logging.Logger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RQF_DATA", settings.data)
     before = signal.getsignal(signal.SIGTERM)
