@@ -12,9 +12,10 @@ import logging
 import os
 import secrets
 import signal
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
+from multiprocessing import resource_tracker
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -188,7 +189,7 @@ def _dashboard_server(known: dict[str, Any]) -> str | None:
 
 
 class _Prepare(WorkerPlugin):
-    """Makes a worker ready: kernels compiled, and, where the service started it, nice and deaf to Ctrl-C."""
+    """Makes a worker ready: kernels compiled, and, where the service started it, nice."""
 
     def __init__(self, embedded: bool) -> None:
         self._embedded = embedded
@@ -196,8 +197,6 @@ class _Prepare(WorkerPlugin):
     async def setup(self, worker: Worker) -> None:
         if self._embedded:
             os.nice(_NICENESS)
-            # A Ctrl-C at the terminal reaches it too; the service ends it in order.
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
         # Compiling takes a while, and a worker that does not answer meanwhile is taken for dead.
         await asyncio.to_thread(warm_up)
         # Told to the scheduler with every heartbeat, and there for whoever asks it.
@@ -224,7 +223,7 @@ _FRUGAL = {
 
 def _embedded_cluster(workers: int) -> LocalCluster:
     # One thread each: the kernels are compiled for one thread, and a killed worker takes one task along.
-    with dask.config.set(_FRUGAL):
+    with dask.config.set(_FRUGAL), _deaf_to_interrupts():
         return LocalCluster(
             n_workers=workers,
             threads_per_worker=1,
@@ -233,3 +232,15 @@ def _embedded_cluster(workers: int) -> LocalCluster:
             dashboard_address="127.0.0.1:0",
             silence_logs=logging.ERROR,
         )
+
+
+@contextlib.contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    # A Ctrl-C at the terminal reaches the workers too, which the service ends in order. Threads and processes
+    # take over what is blocked here from their first moment on; the tracker, once it starts, unblocks it.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
