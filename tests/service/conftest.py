@@ -68,6 +68,9 @@ def coordinator(settings: Settings) -> Iterator[Coordinator]:
     coordinator = Coordinator(settings)
     coordinator.start()
     try:
+        # Threads that still import add loggers, over which pytest loops before every test.
+        while not coordinator.cluster().workers:
+            time.sleep(0.05)
         yield coordinator
     finally:
         coordinator.stop()

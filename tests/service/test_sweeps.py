@@ -124,7 +124,7 @@ def test_health_readiness_and_cluster(http: httpx.Client, client: Client, sweep:
     assert cluster.threads == sum(worker.threads for worker in cluster.workers)
     assert cluster.dashboard is not None
     assert sweep.status().links.dashboard == cluster.dashboard
-    assert httpx.get(cluster.dashboard, trust_env=False, follow_redirects=True).status_code == 200
+    assert http.get(cluster.dashboard, follow_redirects=True).status_code == 200
 
 
 @pytest.mark.parametrize("declared", ["text/plain", "application/x-www-form-urlencoded", "application/xml"])

@@ -51,7 +51,7 @@ def read(request: pytest.FixtureRequest) -> Callable[[str], xr.Dataset]:
 def paused(client: Client) -> Iterator[Sweep]:
     """A sweep of which some cells are done and most are not."""
     sweep = client.submit(_LONG)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while not sweep.status().progress.cells_done:
         assert time.monotonic() < deadline
         time.sleep(0.02)
