@@ -119,3 +119,10 @@ def test_what_a_quota_takes() -> None:
             quota.check(asked)
         assert [problem.field for problem in caught.value.problems] == fields
     Quota().check(Usage(10**9, 10**9, 1e99))
+
+
+def test_probes_that_need_no_token_are_told_no_details(limited: httpx.Client) -> None:
+    problem = assert_problem(limited.get("/readyz"), 503)
+    assert [(error["field"], error["got"]) for error in problem["errors"]] == [
+        ("scheduler", "no answer, the log says why")
+    ]
