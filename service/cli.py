@@ -99,7 +99,7 @@ def _explain(exc: Exception) -> int | None:
         case InvalidParameter():
             complain("this is not taken", [FieldProblem(field=exc.field, got=show(exc.got), takes=exc.takes)])
         case Unreachable():
-            complain(str(exc))
+            complain(f"{exc} (RQF_URL names the service)")
             return UNREACHABLE
         case SweepStopped() | SweepFailed():
             complain(str(exc))

@@ -84,9 +84,15 @@ def _line_printer(title: str, console: Console) -> Show:
 
 
 def _note(progress: Progress, state: str) -> str:
-    left = progress.eta_seconds
+    left = _left(progress)
     note = f"{state}, {progress.cells_done}/{progress.cells_total} cells"
-    return note if left is None or progress.fraction >= 1 else f"{note}, {duration(left)} left"
+    return f"{note}, {left} left" if left else note
+
+
+def _left(progress: Progress) -> str:
+    """Nothing where it is unknown, or too short to be told."""
+    seconds = progress.eta_seconds
+    return "" if seconds is None or progress.fraction >= 1 or round(seconds) == 0 else duration(seconds)
 
 
 def sweep_table(sweeps: Iterable[SweepInfo]) -> None:
@@ -115,7 +121,7 @@ def sweep_details(info: SweepInfo) -> None:
         "state": info.state,
         "done": f"{progress.fraction:.1%} ({progress.blocks_done}/{progress.blocks_total} blocks, "
         f"{progress.cells_done}/{progress.cells_total} cells, {progress.realizations} realisations)",
-        "left": "" if progress.eta_seconds is None else duration(progress.eta_seconds),
+        "left": _left(progress),
         "created": _when(info.created),
         "started": _when(info.started),
         "finished": _when(info.finished),

@@ -339,7 +339,10 @@ def _conflict(exc: Conflict) -> Problem:
         takes = f"one of version {NUMERICS_VERSION} to {exc.action}: submit its spec again"
         field = FieldProblem(field="numerics", got="a sweep of another numerics version", takes=takes)
         return _refusal(HTTPStatus.CONFLICT, "conflict", "The sweep's numerics version forbids it", [field])
-    field = FieldProblem(field="state", got=exc.state, takes=_states_for(exc.action))
+    takes = _states_for(exc.action)
+    if (exc.state, exc.action) == ("cancelled", "resume"):
+        takes += ": submit it again"
+    field = FieldProblem(field="state", got=exc.state, takes=takes)
     return _refusal(HTTPStatus.CONFLICT, "conflict", "The sweep's state forbids it", [field])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import resource
 import signal
 import socket
@@ -23,6 +24,7 @@ GRACE_SECONDS = 3
 MAX_CONNECTIONS = 1000
 #: Longer than clients keep an idle connection, which would otherwise close under a request of theirs.
 _IDLE_SECONDS = 30
+_STARTING = "starting; the very first time they compile their kernels, for a minute or more"
 
 
 def serve(settings: Settings) -> None:
@@ -42,7 +44,8 @@ def serve(settings: Settings) -> None:
     with bind(settings.host, settings.port) as listener:
         coordinator.start()
         try:
-            Server(config, coordinator, _url(listener)).run(sockets=[listener])
+            expected = 1 if settings.scheduler else settings.workers or os.cpu_count() or 1
+            Server(config, coordinator, _url(listener), expected).run(sockets=[listener])
         finally:
             coordinator.stop()
 
@@ -72,17 +75,23 @@ def _allow_descriptors() -> None:
 
 
 class Server(uvicorn.Server):
-    """Says where it listens once it does, and where the Dask dashboard is once there is one."""
+    """Says where it listens once it does, where the Dask dashboard is once there is one, and of workers.
 
-    def __init__(self, config: uvicorn.Config, coordinator: Coordinator, url: str) -> None:
+    workers: as many are waited for until they are told to be ready.
+    """
+
+    def __init__(self, config: uvicorn.Config, coordinator: Coordinator, url: str, workers: int) -> None:
         super().__init__(config)
         self._coordinator = coordinator
         self._url = url
+        self._expected = workers
 
     async def main_loop(self) -> None:
         """Announces, then serves."""
         print(f"API             {self._url}", flush=True)
         self._announce_dashboard()
+        if not self._announce_workers():
+            print(f"Workers         {_STARTING}", flush=True)
         await super().main_loop()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -96,6 +105,15 @@ class Server(uvicorn.Server):
             asyncio.get_running_loop().call_later(0.2, self._announce_dashboard)
         else:
             print(f"Dask dashboard  {dashboard}", flush=True)
+
+    def _announce_workers(self) -> bool:
+        """Whether they are there; otherwise it looks again."""
+        workers = len(self._coordinator.cluster().workers)
+        if workers < self._expected:
+            asyncio.get_running_loop().call_later(0.2, self._announce_workers)
+            return False
+        print(f"Workers         {workers} ready", flush=True)
+        return True
 
 
 def bind(host: str, port: int) -> socket.socket:

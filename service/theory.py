@@ -27,6 +27,9 @@ MAX_BOUNDARIES = 256
 #: Earliest time of a boundary, on the clock (1+τ)/2 · t of the matrix noise: earlier ones take too long.
 FIRST_BOUNDARY = 0.05
 
+#: What tells nothing of interest unless attention is asked for.
+OF_ATTENTION = ("antipodal_probability", "antipodal_exponent", "critical_attention")
+
 _ATTENTION = "Fedorov et al., Clustering in Deep Stochastic Transformers, arXiv:2601.21942"
 _VON_MISES = "von Mises-Fisher law, Mardia & Jupp, Directional Statistics (2000) 9.3"
 

@@ -269,9 +269,13 @@ class Store:
     # -- the store itself -----------------------------------------------------------------------------
 
     def prepare(self) -> None:
-        """Make the directories. Raises OSError where that is not possible."""
-        for name in ("blocks", "theory", "sweeps", "stopped", "doomed"):
-            (self.root / name).mkdir(parents=True, exist_ok=True)
+        """Make the directories. Raises OSError, with the name of the setting, where that is not possible."""
+        try:
+            for name in ("blocks", "theory", "sweeps", "stopped", "doomed"):
+                (self.root / name).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            told = f"cannot make the data directory {self.root}: {error.strerror}; set RQF_DATA"
+            raise OSError(error.errno, told) from error
 
     def check(self) -> None:
         """Write, read and remove a file. Raises OSError where that fails."""

@@ -77,13 +77,13 @@ def run(
 
 
 def theory(parameters: Parameters = None, as_json: Json = False) -> None:
-    """Print exact results; needs no service."""
+    """Print exact results; needs no service. The table has what is known, --json all variables."""
     from pydantic import ValidationError
 
     from service.console import csv_table
     from service.formats import to_csv, to_json
     from service.phrases import field_problems
-    from service.theory import TheoryQuery, exact_results
+    from service.theory import OF_ATTENTION, TheoryQuery, exact_results
 
     try:
         query = TheoryQuery.model_validate(pairs(parameters))
@@ -93,4 +93,6 @@ def theory(parameters: Parameters = None, as_json: Json = False) -> None:
     if as_json:
         print(to_json(results, limit_mb=1e3).decode())
     else:
-        csv_table(to_csv(results, limit_mb=1e3))
+        if not query.model_fields_set & {"attention_strength", "inverse_temperature"}:
+            results = results.drop_vars(list(OF_ATTENTION))
+        csv_table(to_csv(results, limit_mb=1e3), hide_empty=True)

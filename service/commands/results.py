@@ -11,6 +11,9 @@ import typer
 from service.commands.completion import BINARY, SUFFIXES, complete_format, complete_kind
 from service.commands.shared import FAILED, Id, Json, Selectors, connect, pairs, print_json
 
+#: What the table of a query has unless it names variables: all of them are wider than any screen.
+_MAIN = ("collapse", "p_one_cluster", "p_two_cluster", "p_unclustered", "mean_overlap", "realizations")
+
 
 def query(
     id: Id,
@@ -28,7 +31,10 @@ def query(
         Path | None, typer.Option(help="File to write; unset: standard output. Its suffix names the format.")
     ] = None,
 ) -> None:
-    """Print numbers out of a sweep's dataset: a table, unless a format is named."""
+    """Print numbers out of a sweep's dataset: a table, unless a format is named.
+
+    Without var=NAME,… the table has the main variables, without their bounds; the other formats have all.
+    """
     from service.console import csv_table
 
     parameters = pairs(selectors)
@@ -41,13 +47,18 @@ def query(
             raise typer.BadParameter(f"--out: got {str(out)!r}, takes --format, or {' '.join(SUFFIXES)}")
     elif named in BINARY and sys.stdout.isatty():
         raise typer.BadParameter(f"--format: got {named!r}, takes --out FILE beside it, or a pipe")
+    shortened = named is None and not {"var", "reduce"} & parameters.keys()
+    if shortened:
+        parameters["var"] = list(_MAIN)
     with connect() as client:
         content = client.sweep(id).data(**parameters, format=named or "csv")
     if out is not None:
         out.write_bytes(content)
         print(out)
     elif named is None:
-        csv_table(content, hide_empty="var" not in parameters)
+        csv_table(content, hide_empty=shortened or "var" not in parameters)
+        if shortened:
+            print("the main variables; others: var=NAME,…; all of them: --csv or --json", file=sys.stderr)
     else:
         sys.stdout.flush()
         sys.stdout.buffer.write(content if named in BINARY else content.rstrip(b"\n") + b"\n")

@@ -120,6 +120,7 @@ def remove(id: Id) -> None:
     """Remove a sweep and its data."""
     with connect() as client:
         client.sweep(id).delete()
+    print(f"removed {id}")
 
 
 def _follow(sweep: Sweep, console: Console, diagram: LiveDiagram | None = None) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic_core import from_json
 from sqlalchemy import Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, SQLAlchemyError
 
 from sweeps.errors import LedgerLost
 from sweeps.migrations import upgrade
@@ -24,19 +24,24 @@ def open_database(url: str) -> Engine:
     try:
         address = make_url(url)
     except (ArgumentError, ValueError) as error:  # not shown: it may hold a password
-        raise LedgerLost("the database does not answer: what names it is no URL of SQLAlchemy") from error
+        raise LedgerLost("the database does not answer: RQF_DATABASE is no URL of SQLAlchemy") from error
     with translated():
         if address.drivername in _POSTGRESQL:
             address = address.set(drivername="postgresql+psycopg")
         remote = address.get_backend_name() != "sqlite"
-        engine = create_engine(
-            address,
-            connect_args=_PATIENCE if address.drivername == "postgresql+psycopg" else {},
-            # The same values as the standard library's reader to the bit, in a quarter of its time.
-            json_deserializer=from_json,
-            # A server that was restarted is not taken for one that is lost.
-            pool_pre_ping=remote,
-        )
+        try:
+            engine = create_engine(
+                address,
+                connect_args=_PATIENCE if address.drivername == "postgresql+psycopg" else {},
+                # The same values as the standard library's reader to the bit, in a quarter of its time.
+                json_deserializer=from_json,
+                # A server that was restarted is not taken for one that is lost.
+                pool_pre_ping=remote,
+            )
+        except (NoSuchModuleError, ImportError) as error:
+            raise LedgerLost(
+                f"the database does not answer: {error}; RQF_DATABASE takes sqlite:// or postgresql://"
+            ) from error
         if not remote:
             event.listen(engine, "connect", _tune_sqlite)
         try:
@@ -55,7 +60,7 @@ def translated() -> Iterator[None]:
         yield
     except IntegrityError:  # an answer, and one that is asked for
         raise
-    except (SQLAlchemyError, ImportError) as error:  # ImportError: the URL names a driver that is not here
+    except SQLAlchemyError as error:
         raise LedgerLost(f"the database does not answer: {str(error).splitlines()[0]}") from error
 
 

@@ -145,9 +145,10 @@ class Ledger:
         query = select(SweepRow.state, func.count(), func.min(SweepRow.created)).group_by(SweepRow.state)
         with self._transaction() as session:
             found = {state: (count, oldest) for state, count, oldest in session.execute(query)}
-        _, oldest = found.get("queued", (0, self._now()))
+        now = self._now()
+        _, oldest = found.get("queued", (0, now))
         counts = {state: found[state][0] if state in found else 0 for state in STATES}
-        return Census(counts, max((self._now() - oldest).total_seconds(), 0.0))
+        return Census(counts, max((now - oldest).total_seconds(), 0.0))
 
     def active(self) -> dict[str, int]:
         """The sweeps that want to be computed, oldest first: their priority by their id."""

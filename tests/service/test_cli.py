@@ -17,11 +17,15 @@ import numpy as np
 import pytest
 import xarray as xr
 import yaml
+from rich.console import Console
 
 from rqf_engine import NUMERICS_VERSION
 from service.cli import main
 from service.client import Sweep
+from service.console import progress_bar
+from service.models import Progress
 from service.settings import Settings
+from sweeps import status
 from sweeps.plots import KINDS
 
 NOWHERE = "http://127.0.0.1:9"
@@ -67,7 +71,7 @@ def test_submit_wait_show_and_remove(rqf: Rqf, tmp_path: Path, small_spec: dict[
     assert id not in rqf("ls", "--text", "no such text")
     rqf("cancel", id, code=2)
     assert "takes queued or running or paused" in rqf.err
-    rqf("rm", id)
+    assert rqf("rm", id) == f"removed {id}\n"
     rqf("show", id, code=2)
 
 
@@ -137,13 +141,21 @@ def test_query_writes_every_format(rqf: Rqf, sweep: Sweep, tmp_path: Path) -> No
     rqf("query", sweep.id, "--format", "xyz", code=2)
 
 
-def test_query_of_everything_is_a_table_without_empty_columns(rqf: Rqf, sweep: Sweep) -> None:
+def test_query_without_variables_is_a_table_of_the_main_ones(rqf: Rqf, sweep: Sweep) -> None:
     header, *rows = rqf("query", sweep.id).splitlines()
+    assert "var=NAME" in rqf.err
     assert len(rows) == 2 * 3 * 1 * 2
-    assert {"dimension", "bias", "tokens", "time", "collapse", "realizations"} <= set(header.split())
-    assert "overlap_histogram" not in header
-    # The Lyapunov exponent of a sweep without the field is not empty; that of nothing known is hidden.
+    axes = ["dimension", "bias", "tokens", "time"]
+    clusters = ["p_one_cluster", "p_two_cluster", "p_unclustered"]
+    assert set(header.split()) == {*axes, "collapse", *clusters, "mean_overlap", "realizations"}
     assert len({len(row) for row in rows}) == 1
+    assert "collapse_low" in rqf("query", sweep.id, "--csv")
+    assert rqf.err == ""
+
+
+def test_query_of_the_histogram_needs_no_other_variable(rqf: Rqf, sweep: Sweep) -> None:
+    assert "overlap_histogram" in rqf("query", sweep.id, "var=overlap_histogram", "bias=1", "time=2")
+    assert rqf.err == ""
 
 
 def test_plot(rqf: Rqf, sweep: Sweep, tmp_path: Path) -> None:
@@ -166,6 +178,9 @@ def test_theory_needs_no_service(rqf: Rqf, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("RQF_URL", NOWHERE)
     table = rqf("theory", "dimension=3,64", "bias=0", "tokens=2", "time=30").splitlines()
     assert len(table) == 3
+    assert "exact_p_one_cluster" in table[0]
+    assert "alignment" not in table[0]  # known under a constant bias only
+    assert "antipodal" not in table[0]
     document = json.loads(rqf("theory", "time=30", "--json"))
     # At γ = 0 half the pairs end up parallel, whatever the dimension.
     assert document["data_vars"]["exact_p_one_cluster"]["data"][0][0][0][0] == pytest.approx(0.5, abs=1e-4)
@@ -250,6 +265,7 @@ def test_no_service(rqf: Rqf, monkeypatch: pytest.MonkeyPatch, command: str) -> 
     monkeypatch.setattr("service.client.PATIENCE_SECONDS", 0.0)
     rqf(*command.split(), code=3)
     assert NOWHERE in rqf.err
+    assert "RQF_URL" in rqf.err
 
 
 def test_shells_complete_ids_states_and_kinds(
@@ -285,6 +301,17 @@ def test_serve_leaves_a_store_that_is_in_use(
     finally:
         signal.signal(signal.SIGTERM, before)
     assert "in use" in rqf.err
+
+
+def test_what_is_left_is_told_where_there_is_something(capsys: pytest.CaptureFixture[str]) -> None:
+    begun = Progress.model_validate(status.Progress(blocks_total=2, cells_total=2, eta_seconds=0.3))
+    later = begun.model_copy(update={"eta_seconds": 75.0, "fraction": 0.5})
+    with progress_bar("a sweep", Console()) as show:
+        show(begun, "queued")
+        show(later, "running")
+    queued, running = capsys.readouterr().out.splitlines()
+    assert "left" not in queued
+    assert running.endswith("1 min 15 s left")
 
 
 def test_help_is_quick_to_import() -> None:

@@ -98,6 +98,16 @@ def test_a_finished_sweep_takes_no_action(http: httpx.Client, sweep: Sweep, acti
     assert answer.json()["errors"][0] == {"field": "state", "got": "succeeded", "takes": takes}
 
 
+def test_a_cancelled_sweep_is_not_resumed_but_submitted_again(
+    http: httpx.Client, client: Client, small_spec: dict[str, Any]
+) -> None:
+    sweep = client.submit(small_spec | {"seed": 5, "dimension": 512, "realizations": 10**6})
+    sweep.cancel()
+    answer = http.post(f"/v1/sweeps/{sweep.id}/resume")
+    assert answer.status_code == 409
+    assert answer.json()["errors"][0]["takes"] == "paused or failed: submit it again"
+
+
 def test_delete_removes_it(http: httpx.Client, client: Client, small_spec: dict[str, Any]) -> None:
     sweep = client.submit(small_spec | {"seed": 4})
     sweep.wait(timeout=60)

@@ -61,6 +61,12 @@ def test_a_database_that_does_not_answer_is_told_in_a_line(tmp_path: Path) -> No
         assert len(str(caught.value).splitlines()) == 1
 
 
+@pytest.mark.parametrize("url", ["nosuchdatabase://host/name", "mysql://host/name", "not a url"])
+def test_an_address_of_another_kind_is_told_with_its_setting(url: str) -> None:
+    with pytest.raises(LedgerLost, match="RQF_DATABASE"):
+        Ledger(url)
+
+
 def test_a_damaged_database_is_told(tmp_path: Path) -> None:
     path = tmp_path / "ledger.sqlite"
     path.write_bytes(b"not a database" * 100)

@@ -62,6 +62,13 @@ def test_what_is_entered_is_told(ledger: Ledger) -> None:
     )
 
 
+def test_with_nothing_queued_nothing_waits(ledger: Ledger) -> None:
+    assert ledger.census().queue_seconds == 0.0
+    _add(ledger, "a")
+    ledger.apply("a", "start")
+    assert ledger.census().queue_seconds == 0.0
+
+
 def test_the_same_id_is_entered_once(ledger: Ledger) -> None:
     assert _add(ledger, "a", k="first")
     assert not _add(ledger, "a", k="second")

@@ -528,3 +528,9 @@ def test_checks_do_not_disturb_each_other(store: Store) -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: store.check(), range(200)))
     assert {path.name for path in store.root.iterdir()} == {"blocks", "theory", "sweeps", "stopped", "doomed"}
+
+
+def test_a_directory_that_cannot_be_made_is_told_with_its_setting(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match=r"file/data: .*; set RQF_DATA"):
+        Store(tmp_path / "file" / "data").prepare()
