@@ -19,6 +19,8 @@ from benchmarks.fuzz.findings import Findings
 
 #: Statuses that may come before any route is looked at.
 _AT_THE_SOCKET = {400, 404, 405, 408, 413, 414, 421, 431}
+#: What any method may be answered that a path does not have: the door comes first.
+_FOR_OTHER_METHODS = frozenset({403})
 _PROBLEM = {"type", "title", "status", "detail", "errors"}
 _HEAD = re.compile(rb"HTTP/1\.[01] (\d{3}) [^\r\n]*\r\n")
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
@@ -149,7 +151,7 @@ def send(target: Target, request: RawRequest, findings: Findings) -> None:
 
 
 def _exchange(address: tuple[str, int], raw: bytes) -> bytes:
-    """What comes back: the head and the body of one answer."""
+    """What comes back: the head and the body of one answer, or nothing if it broke off."""
     with socket.create_connection(address, timeout=_SECONDS) as connection:
         received = bytearray()
         # What is not read to the end any more is refused, or was answered before.
@@ -161,7 +163,7 @@ def _exchange(address: tuple[str, int], raw: bytes) -> bytes:
                 # A client that has said that it waits for it gets word to go on.
                 if received.startswith(b"HTTP/1.1 100 ") and _END in received:
                     del received[: received.index(_END) + len(_END)]
-    return bytes(received)
+        return bytes(received) if _whole(bytes(received), raw.startswith(b"HEAD ")) else b""
 
 
 def _whole(received: bytes, without_body: bool) -> bool:
@@ -184,7 +186,7 @@ def _judge(target: Target, request: RawRequest, status: int, head: bytes, body: 
         return
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         yield f"status {status}: {body[:200]!r}"
-    documented = target.documented.get(f"{request.method.upper()} {request.route}", frozenset())
+    documented = target.documented.get(f"{request.method.upper()} {request.route}", _FOR_OTHER_METHODS)
     if status not in documented | _AT_THE_SOCKET and request.method not in ("HEAD", "OPTIONS"):
         yield f"undocumented status {status}"
     if status >= HTTPStatus.BAD_REQUEST and request.method != "HEAD":
