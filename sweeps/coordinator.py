@@ -134,7 +134,7 @@ class Coordinator:
             self._store.spare(spec.id)
             self._store.note_cells(spec.id, plan.distinct, theory_requests(plan, spec))
             path = self._store.dataset_path(spec.id)
-            Publisher(path, plan, spec).create(attributes(self._ledger.get(spec.id)))
+            Publisher(path, plan, spec).announce(attributes(self._ledger.get(spec.id)))
         return True
 
     def _require_room(self, status: SweepStatus, event: Event, quota: Quota | None) -> None:

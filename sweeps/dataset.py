@@ -37,6 +37,8 @@ _DTYPE: dict[str, Any] = {
     "int64": np.dtype(np.int64),
     "string": np.dtypes.StringDType(),
 }
+#: The metadata of an array, which the root has too: it is read by whoever opens this array alone.
+_OF_ARRAY = "/zarr.json"
 
 
 @dataclass(frozen=True)
@@ -114,11 +116,16 @@ class DatasetFiles:
         self._place = path
         self._changed = False
 
-    def stage(self, attributes: Mapping[str, Any]) -> None:
-        """Lay the dataset out empty where nobody sees it; updates go there until it is revealed."""
+    def stage(self, attributes: Mapping[str, Any], bare: bool = False) -> None:
+        """Lay the dataset out empty where nobody sees it; updates go there until it is revealed.
+
+        bare: only what is read by way of the consolidated metadata; ``resume`` adds the rest.
+        """
         self._place = self.path.with_name(".creating.zarr")
         shutil.rmtree(self._place, ignore_errors=True)
         for key, content in self._layout.files(attributes).items():
+            if bare and key.endswith(_OF_ARRAY):
+                continue
             file = self._place / key
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(content)
@@ -135,18 +142,31 @@ class DatasetFiles:
         self._place = self.path
 
     def resume(self) -> bool:
-        """Whether what is in place is laid out like this and can be gone on with; if so, tidies it up."""
+        """Whether what is in place is laid out like this and can be gone on with; if so, makes it whole.
+
+        Raises OSError.
+        """
+        missing = {}
         try:
-            fit = all(
-                _fits((self.path / key).read_bytes(), content, key)
-                for key, content in self._layout.files().items()
-            )
+            for key, content in self._layout.files().items():
+                found = self._found(key)
+                if found is None and key.endswith(_OF_ARRAY):
+                    missing[key] = content
+                elif found is None or not _fits(found, content, key):
+                    return False
         except (OSError, ValueError, TypeError):
             return False
-        if fit:
-            for left in self.path.rglob(f"*{UNFINISHED}"):
-                left.unlink()
-        return fit
+        for left in self.path.rglob(f"*{UNFINISHED}"):
+            left.unlink()
+        for key, content in missing.items():
+            replace(self.path / key, content)
+        return True
+
+    def _found(self, key: str) -> bytes | None:
+        try:
+            return (self.path / key).read_bytes()
+        except FileNotFoundError:
+            return None
 
     def update(
         self, name: str, tile: tuple[int, ...], index: tuple[NDArray[np.intp], ...], values: NDArray[Any]

@@ -129,6 +129,14 @@ class Publisher:
         """
         return self._files.resume()
 
+    def announce(self, attributes: Mapping[str, Any]) -> None:
+        """Put an empty dataset in place, of as few files as readers need before anything is computed.
+
+        Raises OSError.
+        """
+        self._files.stage(attributes, bare=True)
+        self._files.reveal()
+
     def create(
         self,
         attributes: Mapping[str, Any],

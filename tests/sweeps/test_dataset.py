@@ -244,6 +244,22 @@ def test_it_goes_on_only_with_a_dataset_of_the_same_layout(
     assert not files.resume()
 
 
+def test_a_bare_dataset_reads_as_an_empty_one_and_is_made_whole(
+    files: DatasetFiles, small_plan: Plan, small_spec: SweepSpec, tmp_path: Path
+) -> None:
+    bare = DatasetFiles(tmp_path / "bare" / "result.zarr", Layout(small_plan, small_spec))
+    bare.stage({"state": "queued"}, bare=True)
+    bare.reveal()
+    assert len(_files_below(bare.path)) < len(_files_below(files.path)) / 3
+    with xr.open_zarr(bare.path) as found, xr.open_zarr(files.path) as whole:
+        xr.testing.assert_identical(found.load(), whole.load())
+    assert bare.resume()
+    assert _files_below(bare.path) == _files_below(files.path)
+    assert all(
+        (bare.path / key).read_bytes() == (files.path / key).read_bytes() for key in _files_below(files.path)
+    )
+
+
 def test_root_attributes_are_replaced_and_the_rest_stays(files: DatasetFiles) -> None:
     before = json.loads((files.path / "zarr.json").read_bytes())
     write_attributes(files.path, {"state": "running", "seconds": 1.5})
