@@ -227,7 +227,10 @@ class Stage:
         if not standing.complete:
             wanted = max(wanted, self._counts.expected)
         seconds = (wanted - standing.realizations) * cell.seconds_each
-        self.remaining[standing.kind] += seconds - standing.seconds_left
+        # What is rounded in many small steps may end a hair below nothing.
+        self.remaining[standing.kind] = max(
+            self.remaining[standing.kind] + seconds - standing.seconds_left, 0.0
+        )
         standing.seconds_left = seconds
 
     # -- complete cells -------------------------------------------------------------------------------

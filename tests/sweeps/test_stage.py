@@ -175,7 +175,7 @@ class Sweeps(RuleBasedStateMachine):
             assert 0 <= stage.realizations <= size * len(plan.distinct)
             assert stage.blocks_done >= 0
             assert stage.blocks_left >= 0
-            assert sum(stage.remaining.values()) > -1e-9
+            assert sum(stage.remaining.values()) >= 0
 
 
 TestSweeps = Sweeps.TestCase
