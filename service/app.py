@@ -11,7 +11,7 @@ from fastapi_offline import FastAPIOffline
 
 from service import doors, errors, openapi, page
 from service.compression import Compression
-from service.deps import tell_token
+from service.deps import refuse_repetitions, tell_token
 from service.metrics import Metrics
 from service.models import Problem
 from service.observe import Observer
@@ -50,7 +50,7 @@ def create_app(settings: Settings, coordinator: Coordinator) -> FastAPI:
     app.state.metrics = metrics = Metrics(coordinator)
     # The last that is added is the outermost: it sees what the doors refuse, too.
     app.add_middleware(Observer, metrics=metrics)
-    v1 = APIRouter(prefix="/v1", dependencies=[Depends(tell_token)])
+    v1 = APIRouter(prefix="/v1", dependencies=[Depends(tell_token), Depends(refuse_repetitions)])
     for family in (sweeps, events, zarr, data, plots, export, theory, cluster, store):
         v1.include_router(family.router)
     app.include_router(v1)
@@ -58,7 +58,7 @@ def create_app(settings: Settings, coordinator: Coordinator) -> FastAPI:
     app.include_router(metrics_route.router, dependencies=[Depends(tell_token)])
     if settings.dashboard_proxy:
         dask.install(app)
-    app.include_router(page.router)
+    app.include_router(page.router, dependencies=[Depends(refuse_repetitions)])
     openapi.install(app)
     return app
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, cast
+from collections import Counter
+from typing import Annotated, cast, get_origin
 
 import anyio
 from fastapi import Depends, Path, Request
+from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from service.errors import InvalidQuery
+from service.models import FieldProblem
 from service.settings import Settings
 from service.tokens import Token
 from sweeps.coordinator import Coordinator
@@ -65,6 +69,23 @@ async def _caller(request: Request) -> Token | None:
 
 #: Whose token was shown; None where none is needed.
 CallerDep = Annotated[Token | None, Depends(_caller)]
+
+
+async def refuse_repetitions(request: Request) -> None:
+    """Raises InvalidQuery for parameters of one value that are given twice: one would be passed over."""
+    counts = Counter(name for name, _ in request.query_params.multi_items())
+    if len(counts) == len(request.query_params.multi_items()):
+        return
+    route: APIRoute = request.scope["route"]
+    models = [parameter.field_info.annotation for parameter in route.dependant.query_params]
+    fields = {name: field for model in models if model for name, field in model.model_fields.items()}
+    problems = [
+        FieldProblem(field=name, got=f"{count} values", takes="one value")
+        for name, count in counts.items()
+        if count > 1 and name in fields and get_origin(fields[name].annotation) is not list
+    ]
+    if problems:
+        raise InvalidQuery(problems)
 
 
 async def tell_token(_: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> None:

@@ -110,14 +110,17 @@ class UnsupportedMediaType(_OneField):
 
 
 class KeyNotFound(ServiceError):
-    """The sweep's Zarr store has no such key."""
+    """The sweep's Zarr store has no such key; an empty one is the store itself."""
 
     status = HTTPStatus.NOT_FOUND
     slug = "not-found"
     title = "Not found"
 
     def __init__(self, key: str) -> None:
-        errors = [FieldProblem(field="key", got=show(key), takes="a key of the sweep's Zarr store")]
+        takes = "a key of the sweep's Zarr store"
+        if not key:
+            takes = "a key such as zarr.json; xr.open_zarr(URL) opens it"
+        errors = [FieldProblem(field="key", got=show(key) if key else "nothing", takes=takes)]
         super().__init__(_sentence(errors), errors)
 
 

@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _NO_ROUTE = "none"
 _LONGEST_PATH, _LONGEST_ID = 200, 32
+#: Whose failure is an answer like any other to who waits for the service.
+_PROBES = ("healthz", "readyz")
 #: What is asked for again and again: told at DEBUG, unless it fails.
 _POLLED = frozenset(
     {
@@ -74,7 +76,9 @@ class Observer:
             self._metrics.streams.dec()
         else:
             self._metrics.seconds.labels(route, method).observe(seconds)
-        level = logging.DEBUG if _name(scope) in _POLLED and status < 400 else logging.INFO
+        name = _name(scope)
+        quiet = name in _POLLED if status < 400 else name in _PROBES and status == 503
+        level = logging.DEBUG if quiet else logging.INFO
         if log.isEnabledFor(level):
             fields = _fields(scope, status) | {"milliseconds": round(seconds * 1e3, 1)}
             log.log(level, "%s %d", _line(scope), status, extra=fields)

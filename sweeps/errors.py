@@ -154,7 +154,7 @@ class OutputExists(SweepsError, FileExistsError):
 
 
 class PlotError(SweepsError, ValueError):
-    """The figure asked for cannot be drawn from this dataset."""
+    """The figure asked for cannot be drawn from this dataset; the text says what can."""
 
 
 def show(value: object) -> str:

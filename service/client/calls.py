@@ -21,6 +21,7 @@ import httpx
 from httpx_sse import SSEError
 
 from service.client.datasets import open_dataset, read_netcdf, read_parquet
+from service.client.documents import encode
 from service.client.effects import Call, Compute, Item, Items, Open, Read, Request, Sleep
 from service.client.errors import SweepCancelled, SweepFailed, WaitTimeout
 from service.client.events import Event, StateEvent, read_event
@@ -57,11 +58,11 @@ class ServiceCalls:
 
     def submit(self, spec: Mapping[str, Any]) -> Call[SweepInfo]:
         """The same physics is the same sweep, so this may be repeated."""
-        return self.requests.read(SweepInfo, "POST", "/v1/sweeps", json=dict(spec))
+        return self.requests.read(SweepInfo, "POST", "/v1/sweeps", body=encode(spec))
 
     def estimate(self, spec: Mapping[str, Any]) -> Call[Estimate]:
         return self.requests.read(
-            Estimate, "POST", "/v1/sweeps", json=dict(spec), params=query_parameters({"dry_run": True})
+            Estimate, "POST", "/v1/sweeps", body=encode(spec), params=query_parameters({"dry_run": True})
         )
 
     def sweeps(self, state: State | None, label: str | None, text: str | None) -> Items[SweepInfo]:
@@ -89,7 +90,8 @@ class ServiceCalls:
         self, method: str, path: str, params: Mapping[str, Any] | None, json: Any
     ) -> Call[httpx.Response]:
         query = query_parameters(params or {})
-        return self.requests.send(method, path, params=query, json=json, repeatable=method == "GET")
+        body = None if json is None else encode(json)
+        return self.requests.send(method, path, params=query, body=body, repeatable=method == "GET")
 
     def theory(self, parameters: Mapping[str, Any]) -> Call[bytes]:
         answer = yield from self.requests.send("GET", "/v1/theory", params=query_parameters(parameters))

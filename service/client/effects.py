@@ -22,20 +22,25 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Request:
-    """One HTTP request, ``path`` below the service's URL. repeatable: sent twice, it does as sent once."""
+    """One HTTP request, ``path`` below the service's URL. body: JSON.
+
+    repeatable: sent twice, it does as sent once.
+    """
 
     method: str
     path: str
     params: Mapping[str, Any] | None = None
-    json: Any = None
+    body: bytes | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     timeout: httpx.Timeout | None = None
     repeatable: bool = True
 
     def options(self) -> dict[str, Any]:
         """As httpx takes them."""
-        names = ("method", "params", "json", "headers", "timeout")
-        return {"url": self.path, **{name: getattr(self, name) for name in names}}
+        names = ("method", "params", "timeout")
+        declared = {} if self.body is None else {"Content-Type": "application/json"}
+        options = {name: getattr(self, name) for name in names}
+        return {"url": self.path, "content": self.body, "headers": {**declared, **self.headers}, **options}
 
 
 @dataclass(frozen=True)

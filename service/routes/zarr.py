@@ -30,6 +30,14 @@ Key = Annotated[
 ]
 
 
+@router.head("/sweeps/{id}/zarr", include_in_schema=False)
+@router.get("/sweeps/{id}/zarr", include_in_schema=False)
+async def store_itself(id: SweepId, coordinator: CoordinatorDep) -> Response:
+    """Has no bytes: the refusal says how it is read. ``links.zarr`` leads here."""
+    await run_in_threadpool(coordinator.dataset_path, id)
+    raise KeyNotFound("")
+
+
 @router.head("/sweeps/{id}/zarr/{key:path}", include_in_schema=False)
 @router.get(
     "/sweeps/{id}/zarr/{key:path}",

@@ -82,7 +82,7 @@ def needed(dataset: xr.Dataset) -> xr.Dataset:
     """What ``boundary`` draws, lazily. Raises PlotError as it does."""
     # Without the bias axis there is nothing that was measured along it.
     if dataset.sizes.get("bias", 1) < 2:
-        raise PlotError("a boundary needs two values of bias or more")
+        raise PlotError("two values of bias or more, for a boundary")
     data = part(dataset, BOUNDARY)
     refuse_extra_axes(data, *extra_axes(data)[:1])
     return data.assign_coords(bias=("bias", dataset.bias.values))

@@ -26,7 +26,7 @@ def needed(dataset: xr.Dataset) -> xr.Dataset:
     outer = ["bias", *extra_axes(data), "dimension"]
     varying = [axis for axis in outer if data.sizes[axis] > 1]
     if len(varying) > 2:
-        raise PlotError(f"select one value of {', '.join(varying[2:])} to draw a figure")
+        raise PlotError(f"one value of {', '.join(varying[2:])}, for a figure")
     rows, columns = varying if len(varying) == 2 else ("tokens", *(varying or ["dimension"]))
     for axis in {*outer, "tokens"} - {rows, columns}:
         data = data.isel({axis: -1})

@@ -47,14 +47,14 @@ def extra_axes(data: xr.Dataset | xr.DataArray) -> list[str]:
 def refuse_extra_axes(data: xr.Dataset, *drawn: str, hint: str = "") -> None:
     """Raises PlotError where there are extra axes of more than one value, other than those ``drawn``."""
     if left := sorted(set(extra_axes(data)) - set(drawn)):
-        raise PlotError(f"select one value of {', '.join(left)}{hint} to draw a figure")
+        raise PlotError(f"one value of {', '.join(left)}{hint}, for a figure")
 
 
 def positive_bias(data: xr.Dataset) -> xr.Dataset:
     """Without γ = 0, which has no place on a logarithmic axis. Raises PlotError where nothing is left."""
     data = data.isel(bias=data.bias.values > 0)
     if data.sizes["bias"] == 0:
-        raise PlotError("the bias axis has no positive value to draw")
+        raise PlotError("a positive value of bias to draw")
     return data
 
 

@@ -29,7 +29,7 @@ def collapse(dataset: xr.Dataset, time: float | None = None) -> Picture:
     """
     data = needed(dataset, time).load()
     if not np.isfinite(data.predicted_critical_bias).any():
-        raise PlotError("the asymptotic law is known for bias noise without attention only")
+        raise PlotError("bias noise without attention: the asymptotic law is known for no other")
     figure = new_figure(8.0, 5.6)
     axes = figure.subplots()
     dimensions = thinned(data.dimension, MAX_CURVES)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
+import numpy as np
 import pytest
+import xarray as xr
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -67,6 +71,35 @@ def test_submit_wait_open(client: Client, small_spec: dict[str, Any]) -> None:
     dataset = sweep.open()
     assert int(dataset["realizations"].sum()) == 6 * small_spec["realizations"]
     assert callable(dataset.rqf.collapse)
+
+
+def test_a_spec_may_hold_arrays(client: Client, small_spec: dict[str, Any]) -> None:
+    arrays = {
+        "dimension": np.array([3, 8]),
+        "bias": xr.DataArray(small_spec["bias"]),
+        "tokens": np.int64(2),
+        "times": [np.float32(0.5), np.array(2.0)],
+        "labels": MappingProxyType(small_spec["labels"]),
+    }
+    assert client.submit(small_spec | arrays).id == client.submit(small_spec).id
+
+
+@pytest.mark.parametrize(
+    "value", [math.nan, np.array([0.1, math.inf]), [0.1, {2}], np.complex128(1j), object()]
+)
+def test_what_a_spec_cannot_hold_is_refused_by_name(
+    client: Client, small_spec: dict[str, Any], value: Any
+) -> None:
+    with pytest.raises(c.InvalidRequest) as caught:
+        client.submit(small_spec | {"bias": value})
+    (error,) = caught.value.problem.errors
+    assert error.field.split(".")[0] == "bias"
+
+
+@pytest.mark.parametrize("document", [{2}, {("bias",): 1}])
+def test_what_is_no_json_is_refused(client: Client, document: Any) -> None:
+    with pytest.raises(c.InvalidRequest, match="takes"):
+        client.request("POST", "/v1/sweeps", json=document)
 
 
 def test_estimate(client: Client, small_spec: dict[str, Any]) -> None:

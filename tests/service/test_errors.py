@@ -102,7 +102,9 @@ def test_body_over_the_limit(http: httpx.Client, settings: Settings, announced: 
     assert "RQF_MAX_SPEC_KB" in problem["detail"]
 
 
-@pytest.mark.parametrize("action", ["", "/cancel", "/pause", "/resume", "/data", "/plot", "/zarr/zarr.json"])
+@pytest.mark.parametrize(
+    "action", ["", "/cancel", "/pause", "/resume", "/data", "/plot", "/zarr", "/zarr/zarr.json"]
+)
 @pytest.mark.parametrize("id", ["0123456789ab", "nonsense", "%00", "%2e%2e", "é"])
 def test_unknown_sweep(http: httpx.Client, action: str, id: str) -> None:
     method = "POST" if action in ("/cancel", "/pause", "/resume") else "GET"
@@ -190,6 +192,32 @@ def test_plot_parameters(http: httpx.Client, sweep: Sweep, parameters: dict[str,
 )
 def test_theory_parameters(http: httpx.Client, parameters: dict[str, str], field: str) -> None:
     assert_problem(http.get("/v1/theory", params=parameters), 422, field)
+
+
+@pytest.mark.parametrize(
+    ("path", "parameters"),
+    [
+        ("/v1/sweeps", "state=running&limit=2&state=succeeded"),
+        ("/", "text=a&text=b"),
+        ("/v1/sweeps/{id}/data", "format=csv&format=json"),
+        ("/v1/sweeps/{id}/plot", "kind=phase&kind=phase"),
+        ("/v1/sweeps/{id}/thumbnail", "v=1&v=2"),
+        ("/v1/sweeps/{id}/events", "after=1&after=2"),
+        ("/v1/theory", "tolerance=0.1&time=1&tolerance=0.2"),
+        ("/v1/theory", "initial_overlap=0.1&initial_overlap=0.2"),
+    ],
+)
+def test_one_value_where_one_is_taken(http: httpx.Client, sweep: Sweep, path: str, parameters: str) -> None:
+    answer = http.get(f"{path.format(id=sweep.id)}?{parameters}")
+    problem = assert_problem(answer, 422, parameters.partition("=")[0])
+    assert len(problem["errors"]) == 1
+
+
+def test_lists_are_repeated(http: httpx.Client, sweep: Sweep) -> None:
+    data = f"/v1/sweeps/{sweep.id}/data?var=collapse&dimension=3&dimension=8&var=p_one_cluster"
+    assert http.get(data).json()["dims"]["dimension"] == 2
+    theory = http.get("/v1/theory?dimension=3&dimension=4&time=1&time=2").json()
+    assert theory["dims"]["dimension"] == theory["dims"]["time"] == 2
 
 
 def test_theory_is_bounded(http: httpx.Client) -> None:

@@ -5,15 +5,25 @@ from __future__ import annotations
 import json
 import logging
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from prometheus_client.parser import text_string_to_metric_families
 from structlog.contextvars import bound_contextvars
 
-from service import logs
+from service import errors, logs
 from service.client import Client, Sweep
+from service.errors import NotReady
+from service.metrics import Metrics
+from service.models import FieldProblem
+from service.observe import Observer
+from sweeps.coordinator import Coordinator
+
+Serve = Callable[..., AbstractContextManager[str]]
 
 
 def _metrics(http: httpx.Client) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
@@ -72,6 +82,25 @@ def test_a_line_for_each_request_and_none_for_polls(
     assert fields["milliseconds"] > 0
     assert told[1].__dict__["sweep"] == sweep.id
     assert "s3cret" not in caplog.text
+
+
+def test_a_service_that_is_not_ready_yet_fills_no_log(
+    serve: Serve, coordinator: Coordinator, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def refuse() -> None:
+        raise NotReady([FieldProblem(field="scheduler", got="no worker yet", takes="a minute")])
+
+    app = FastAPI()
+    errors.install(app)
+    app.add_middleware(Observer, metrics=Metrics(coordinator))
+    for name in ("readyz", "cluster"):
+        app.add_api_route(f"/{name}", refuse, name=name)
+    caplog.set_level(logging.INFO, logger="service.observe")
+    with serve(app) as url:
+        for name in ("readyz", "cluster"):
+            assert httpx.get(f"{url}/{name}", trust_env=False).status_code == 503
+    told = [record.getMessage() for record in caplog.records if record.name == "service.observe"]
+    assert told == ["GET /cluster 503"]
 
 
 def test_lines_as_json_and_as_text(root_logger: logging.Logger, capsys: pytest.CaptureFixture[str]) -> None:

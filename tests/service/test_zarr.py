@@ -130,6 +130,14 @@ def test_stored_values_are_never_compressed_on_the_way(http: httpx.Client, sweep
         assert not answer.headers["etag"].startswith("W/")
 
 
+@pytest.mark.parametrize("slash", ["", "/"])
+def test_the_store_itself_says_how_it_is_read(http: httpx.Client, sweep: Sweep, slash: str) -> None:
+    answer = http.get(f"/v1/sweeps/{sweep.id}/zarr{slash}")
+    assert answer.status_code == 404
+    (error,) = answer.json()["errors"]
+    assert error["takes"] == "a key such as zarr.json; xr.open_zarr(URL) opens it"
+
+
 @pytest.mark.parametrize(
     "path",
     [
