@@ -118,7 +118,7 @@ class _Service:
         coordinator = Coordinator(self.settings)
         coordinator.start()
         self.stack.callback(coordinator.stop)
-        server = Server(server_config(create_app(self.settings, coordinator)), coordinator, url)
+        server = Server(server_config(create_app(self.settings, coordinator)), coordinator, url, 1)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         self.stack.callback(thread.join)
