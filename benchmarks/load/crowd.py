@@ -21,8 +21,8 @@ import numpy as np
 
 from benchmarks.load.http import Connection, Stream
 
-#: A client's pause between two requests, in seconds.
-PAUSE = 1.0
+#: Seconds from one request of a client to the next, and within which all clients arrive.
+PAUSE, ARRIVAL = 1.0, 10.0
 _CHUNKS = ("zarr.json", "bias/c/0", "collapse/c/0/0/0/0", "p_one_cluster/c/0/0/0/0", "realizations/c/0/0/0")
 
 
@@ -67,12 +67,12 @@ class Crowd:
 
 
 async def _client(url: str, home: str, seen: Seen, errors: Counter[str]) -> None:
+    await asyncio.sleep(random.uniform(0, ARRIVAL))
     stream = await Stream.open(url, f"{home}/events")
     connection = await Connection.open(url)
-    # Not all in the same moment.
-    pause = random.uniform(0, PAUSE)
+    pause = PAUSE
     try:
-        for number in itertools.count():
+        for number in itertools.count(random.randrange(2)):
             await asyncio.sleep(pause)
             took, path = (seen.chunk, f"/zarr/{random.choice(_CHUNKS)}") if number % 2 else (seen.status, "")
             answer = await connection.request("GET", home + path)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import psutil
 
-from benchmarks.load.crowd import PAUSE, Crowd, Seen
+from benchmarks.load.crowd import ARRIVAL, PAUSE, Crowd, Seen
 from benchmarks.report import Section
 from service.process import ServiceProcess
 
@@ -117,10 +117,10 @@ def _section(runs: list[Run]) -> Section:
         ("of the machine, the clients themselves take", f"{crowd / cores:.1%}"),
     )
     note = (
-        f"{CLIENTS} clients in one process of the same machine. Each holds a stream of events and asks, "
-        f"{PAUSE:.0f} s after the request before, in turn for the status and for a chunk. The same sweep but "
-        "for its seed, in turn alone and with the clients; both cores simulate all the time. Clients that "
-        "are elsewhere take nothing of the machine."
+        f"{CLIENTS} clients in one process of the same machine, who arrive within {ARRIVAL:.0f} s. Each "
+        f"holds a stream of events and asks, once in {PAUSE:g} s, in turn for the status and for a chunk. "
+        "The same sweep but for its seed, in turn alone and with the clients; both cores simulate all the "
+        "time. Clients that are elsewhere take nothing of the machine."
     )
     return Section(f"{CLIENTS} clients beside a running sweep", ("", ""), rows, note)
 

@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 #: After so many seconds without an event a comment is sent: what stands in between does not take the
 #: connection for dead, and a reader that has gone is noticed.
 KEEP_ALIVE_SECONDS = 15.0
+#: Progress and cells are told one shortly after the other: sent together, they cost half as much.
+_GATHER_SECONDS = 0.1
 _MAX_NUMBER = 10**18
 #: Both end in one newline: there are readers that take a blank line for an event, even if there is none.
 _BEGIN = b"retry: 2000\n"
@@ -111,5 +113,6 @@ async def _messages(coordinator: Coordinator, id: str, place: int) -> AsyncItera
                 try:
                     async with asyncio.timeout(KEEP_ALIVE_SECONDS):
                         await news.wait()
+                    await asyncio.sleep(_GATHER_SECONDS)
                 except TimeoutError:
                     yield _KEEP_ALIVE
