@@ -20,7 +20,7 @@ class Precedence:
     def __init__(self) -> None:
         self._first = 0
         self._none = threading.Condition()
-        self._rested = 0.0
+        self._rested: float | None = None
 
     @contextmanager
     def taken(self) -> Iterator[None]:
@@ -37,7 +37,8 @@ class Precedence:
 
     def give_way(self) -> None:
         """To be called by the one thread of the background, between two pieces of work."""
-        worked = time.thread_time() - self._rested
+        # What the thread did before it became the background does not count.
+        worked = 0.0 if self._rested is None else time.thread_time() - self._rested
         with self._none:
             self._none.wait_for(lambda: not self._first, timeout=_SHARE * worked)
         self._rested = time.thread_time()
