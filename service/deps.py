@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from typing import Annotated, cast, get_origin
 
 import anyio
@@ -28,38 +29,25 @@ async def _coordinator(request: Request) -> Coordinator:
     return cast(Coordinator, request.app.state.coordinator)
 
 
-async def _drawing(request: Request) -> anyio.CapacityLimiter:
-    return cast(anyio.CapacityLimiter, request.app.state.drawing)
+def _limiter(name: str) -> Callable[[Request], Awaitable[anyio.CapacityLimiter]]:
+    async def limiter(request: Request) -> anyio.CapacityLimiter:
+        return cast(anyio.CapacityLimiter, getattr(request.app.state, name))
 
-
-async def _rendering(request: Request) -> anyio.CapacityLimiter:
-    return cast(anyio.CapacityLimiter, request.app.state.rendering)
-
-
-async def _solving(request: Request) -> anyio.CapacityLimiter:
-    return cast(anyio.CapacityLimiter, request.app.state.solving)
-
-
-async def _entering(request: Request) -> anyio.CapacityLimiter:
-    return cast(anyio.CapacityLimiter, request.app.state.entering)
-
-
-async def _probing(request: Request) -> anyio.CapacityLimiter:
-    return cast(anyio.CapacityLimiter, request.app.state.probing)
+    return limiter
 
 
 SettingsDep = Annotated[Settings, Depends(_settings)]
 CoordinatorDep = Annotated[Coordinator, Depends(_coordinator)]
 #: One thread at a time for what burns a core for seconds, so that such requests queue behind each other
 #: and not in front of everybody else's. Matplotlib's text rendering is not thread-safe either.
-DrawingDep = Annotated[anyio.CapacityLimiter, Depends(_drawing)]
-SolvingDep = Annotated[anyio.CapacityLimiter, Depends(_solving)]
+DrawingDep = Annotated[anyio.CapacityLimiter, Depends(_limiter("drawing"))]
+SolvingDep = Annotated[anyio.CapacityLimiter, Depends(_limiter("solving"))]
 #: Submissions are entered one after the other: however many there are, they wait in few threads.
-EnteringDep = Annotated[anyio.CapacityLimiter, Depends(_entering)]
+EnteringDep = Annotated[anyio.CapacityLimiter, Depends(_limiter("entering"))]
 #: Threads of their own for asking whether all is well: others may all be waiting for what is not.
-ProbingDep = Annotated[anyio.CapacityLimiter, Depends(_probing)]
+ProbingDep = Annotated[anyio.CapacityLimiter, Depends(_limiter("probing"))]
 #: Few threads for selected data, so that these leave the processor to others, too.
-RenderingDep = Annotated[anyio.CapacityLimiter, Depends(_rendering)]
+RenderingDep = Annotated[anyio.CapacityLimiter, Depends(_limiter("rendering"))]
 SweepId = Annotated[str, Path(description="Id of the sweep, 12 hex digits.", examples=["3f9a1c0b7e2d"])]
 
 
@@ -74,7 +62,7 @@ CallerDep = Annotated[Token | None, Depends(_caller)]
 async def refuse_repetitions(request: Request) -> None:
     """Raises InvalidQuery for parameters of one value that are given twice: one would be passed over."""
     counts = Counter(name for name, _ in request.query_params.multi_items())
-    if len(counts) == len(request.query_params.multi_items()):
+    if len(counts) == counts.total():
         return
     route: APIRoute = request.scope["route"]
     models = [parameter.field_info.annotation for parameter in route.dependant.query_params]

@@ -54,23 +54,20 @@ from sweeps.store import is_full
 
 #: Those that routes may take.
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
-_TYPE = "urn:rqf:problem:"
 #: What is lost is tried again by the service itself every few seconds.
 _RETRY_SECONDS = 5
 
 
 class ServiceError(Exception):
-    """Root of the errors that the service itself finds. ``errors`` names the fields, if any."""
+    """Root of the errors that the service itself finds; ``problem`` is what it is answered with."""
 
     status: ClassVar[int] = HTTPStatus.INTERNAL_SERVER_ERROR
     slug: ClassVar[str] = "service-error"
     title: ClassVar[str] = "The service failed"
 
-    def __init__(
-        self, detail: str, errors: Sequence[FieldProblem] = (), headers: dict[str, str] | None = None
-    ) -> None:
-        super().__init__(detail)
-        self.errors = list(errors)
+    def __init__(self, errors: Sequence[FieldProblem], headers: dict[str, str] | None = None) -> None:
+        self.problem = Problem.of(self.status, self.slug, self.title, errors)
+        super().__init__(self.problem.detail)
         self.headers = headers
 
 
@@ -78,19 +75,15 @@ class _OneField(ServiceError):
     """What is wrong with one field."""
 
     def __init__(self, field: str, got: str, takes: str, headers: dict[str, str] | None = None) -> None:
-        errors = [FieldProblem(field=field, got=got, takes=takes)]
-        super().__init__(_sentence(errors), errors, headers)
+        super().__init__([FieldProblem(field=field, got=got, takes=takes)], headers)
 
 
 class InvalidQuery(ServiceError):
-    """Query parameters that are not taken; ``errors`` has one entry for each."""
+    """Query parameters that are not taken."""
 
     status = HTTPStatus.UNPROCESSABLE_ENTITY
     slug = "invalid-request"
     title = "The request is not valid"
-
-    def __init__(self, errors: Sequence[FieldProblem]) -> None:
-        super().__init__(_sentence(errors), errors)
 
 
 class PayloadTooLarge(_OneField):
@@ -109,7 +102,7 @@ class UnsupportedMediaType(_OneField):
     title = "Unsupported media type"
 
 
-class KeyNotFound(ServiceError):
+class KeyNotFound(_OneField):
     """The sweep's Zarr store has no such key; an empty one is the store itself."""
 
     status = HTTPStatus.NOT_FOUND
@@ -120,11 +113,10 @@ class KeyNotFound(ServiceError):
         takes = "a key of the sweep's Zarr store"
         if not key:
             takes = "a key such as zarr.json; xr.open_zarr(URL) opens it"
-        errors = [FieldProblem(field="key", got=show(key) if key else "nothing", takes=takes)]
-        super().__init__(_sentence(errors), errors)
+        super().__init__("key", show(key) if key else "nothing", takes)
 
 
-class UnsatisfiableRange(ServiceError):
+class UnsatisfiableRange(_OneField):
     """No byte of the stored value lies in the range asked for."""
 
     status = HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
@@ -132,8 +124,8 @@ class UnsatisfiableRange(ServiceError):
     title = "Range not satisfiable"
 
     def __init__(self, got: str, size: int) -> None:
-        errors = [FieldProblem(field="Range", got=show(got), takes=f"bytes within 0…{size - 1}")]
-        super().__init__(_sentence(errors), errors, {"Content-Range": f"bytes */{size}"})
+        headers = {"Content-Range": f"bytes */{size}"}
+        super().__init__("Range", show(got), f"bytes within 0…{size - 1}", headers)
 
 
 class Unauthorized(_OneField):
@@ -191,21 +183,18 @@ class TooManyRequests(_OneField):
 
 
 class NotReady(ServiceError):
-    """Parts of the service that do not answer; ``errors`` has one entry for each."""
+    """Parts of the service that do not answer."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
     slug = "not-ready"
     title = "Not ready"
-
-    def __init__(self, reasons: Sequence[FieldProblem]) -> None:
-        super().__init__(_sentence(reasons), reasons)
 
 
 def problem_of(exc: Exception) -> Problem:
     """The problem that an exception of any floor becomes; 500 for one that nobody foresaw."""
     match exc:
         case ServiceError():
-            return _problem(exc.status, exc.slug, exc.title, str(exc), exc.errors)
+            return exc.problem
         case SpecError() | OverQuota():
             return _refused_sweep(exc)
         case UnknownSweep() | InvalidCursor():
@@ -216,29 +205,23 @@ def problem_of(exc: Exception) -> Problem:
             return _unavailable(exc)
         case OSError() if is_full(exc):
             fields = [FieldProblem(field="disk", got=show(str(exc)), takes="room for what is to be stored")]
-            return _refusal(HTTPStatus.INSUFFICIENT_STORAGE, "disk-full", "The disk is full", fields)
+            return Problem.of(HTTPStatus.INSUFFICIENT_STORAGE, "disk-full", "The disk is full", fields)
         case PlotError():
             fields = [FieldProblem(field="plot", got="this selection", takes=str(exc))]
-            return _refusal(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-request", "Nothing to draw", fields)
+            return Problem.of(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-request", "Nothing to draw", fields)
         case InvalidParameter() | RequestValidationError():
-            return _refusal(
+            return Problem.of(
                 HTTPStatus.UNPROCESSABLE_ENTITY, InvalidQuery.slug, InvalidQuery.title, _query_fields(exc)
             )
         case _:
-            return _problem(
-                HTTPStatus.INTERNAL_SERVER_ERROR,
-                "internal",
-                "Internal error",
-                "The service failed on this request; its log says why.",
-                [],
-            )
+            detail = "The service failed on this request; its log says why."
+            return Problem.of(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", "Internal error", [], detail)
 
 
 def refused_at_the_socket(status: HTTPStatus, field: str, got: str, takes: str) -> bytes:
     """The problem for a connection that came to no request; UTF-8 JSON."""
-    slug = status.phrase.lower().replace(" ", "-")
     fields = [FieldProblem(field=field, got=got, takes=takes)]
-    return _refusal(status, slug, status.phrase, fields).model_dump_json().encode()
+    return _of_http(status, fields).model_dump_json().encode()
 
 
 def install(app: FastAPI) -> None:
@@ -301,9 +284,7 @@ async def _answer_http(request: Request, exc: Exception) -> Response:
             fields = [FieldProblem(field="method", got=request.method, takes=allowed)]
         case _:
             fields = []
-    slug = status.phrase.lower().replace(" ", "-")
-    detail = _sentence(fields) or str(exc.detail)
-    return _response(_problem(status, slug, status.phrase, detail, fields), headers)
+    return _response(_of_http(status, fields, None if fields else str(exc.detail)), headers)
 
 
 def _allowed_methods(app: FastAPI, scope: Scope) -> list[str]:
@@ -321,41 +302,37 @@ def _response(problem: Problem, headers: dict[str, str] | None) -> JSONResponse:
     return JSONResponse(problem.model_dump(), problem.status, headers, MEDIA_TYPE)
 
 
-def _problem(status: int, slug: str, title: str, detail: str, errors: Sequence[FieldProblem]) -> Problem:
-    return Problem(type=_TYPE + slug, title=title, status=status, detail=detail, errors=list(errors))
-
-
-def _refusal(status: int, slug: str, title: str, errors: Sequence[FieldProblem]) -> Problem:
-    return _problem(status, slug, title, _sentence(errors), errors)
+def _of_http(status: HTTPStatus, errors: Sequence[FieldProblem], detail: str | None = None) -> Problem:
+    return Problem.of(status, status.phrase.lower().replace(" ", "-"), status.phrase, errors, detail)
 
 
 def _not_there(exc: UnknownSweep | InvalidCursor) -> Problem:
     if isinstance(exc, InvalidCursor):
         field = FieldProblem(field="cursor", got=show(exc.cursor), takes="the `next` of an earlier page")
-        return _refusal(HTTPStatus.UNPROCESSABLE_ENTITY, InvalidQuery.slug, InvalidQuery.title, [field])
+        return Problem.of(HTTPStatus.UNPROCESSABLE_ENTITY, InvalidQuery.slug, InvalidQuery.title, [field])
     field = FieldProblem(field="id", got=show(exc.id), takes="the id of a sweep: GET /v1/sweeps")
-    return _refusal(HTTPStatus.NOT_FOUND, "not-found", "No such sweep", [field])
+    return Problem.of(HTTPStatus.NOT_FOUND, "not-found", "No such sweep", [field])
 
 
 def _conflict(exc: Conflict) -> Problem:
     if isinstance(exc, OtherNumerics):
         takes = f"one of version {NUMERICS_VERSION} to {exc.action}: submit its spec again"
         field = FieldProblem(field="numerics", got="a sweep of another numerics version", takes=takes)
-        return _refusal(HTTPStatus.CONFLICT, "conflict", "The sweep's numerics version forbids it", [field])
+        return Problem.of(HTTPStatus.CONFLICT, "conflict", "The sweep's numerics version forbids it", [field])
     takes = _states_for(exc.action)
     if (exc.state, exc.action) == ("cancelled", "resume"):
         takes += ": submit it again"
     field = FieldProblem(field="state", got=exc.state, takes=takes)
-    return _refusal(HTTPStatus.CONFLICT, "conflict", "The sweep's state forbids it", [field])
+    return Problem.of(HTTPStatus.CONFLICT, "conflict", "The sweep's state forbids it", [field])
 
 
 def _unavailable(exc: LedgerLost | ClusterLost | DatasetDamaged) -> Problem:
     if isinstance(exc, DatasetDamaged):
         field = FieldProblem(field="result", got=str(exc), takes="rqf verify: it is computed again")
-        return _refusal(HTTPStatus.SERVICE_UNAVAILABLE, "damaged", "The result is damaged", [field])
+        return Problem.of(HTTPStatus.SERVICE_UNAVAILABLE, "damaged", "The result is damaged", [field])
     part = "database" if isinstance(exc, LedgerLost) else "cluster"
     field = FieldProblem(field=part, got="no answer", takes="the same request later")
-    return _refusal(HTTPStatus.SERVICE_UNAVAILABLE, NotReady.slug, NotReady.title, [field])
+    return Problem.of(HTTPStatus.SERVICE_UNAVAILABLE, NotReady.slug, NotReady.title, [field])
 
 
 def _states_for(action: str) -> str:
@@ -369,18 +346,15 @@ def _refused_sweep(exc: SpecError | OverQuota) -> Problem:
     match exc:
         case OverQuota():
             title = "More than this token may have at a time"
-            return _refusal(HTTPStatus.TOO_MANY_REQUESTS, "over-quota", title, fields)
+            return Problem.of(HTTPStatus.TOO_MANY_REQUESTS, "over-quota", title, fields)
         case TooLarge():
-            return _refusal(PayloadTooLarge.status, PayloadTooLarge.slug, PayloadTooLarge.title, fields)
+            return Problem.of(PayloadTooLarge.status, PayloadTooLarge.slug, PayloadTooLarge.title, fields)
         case _:
-            return _refusal(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-spec", "The spec is not valid", fields)
+            title = "The spec is not valid"
+            return Problem.of(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-spec", title, fields)
 
 
 def _query_fields(exc: InvalidParameter | RequestValidationError) -> list[FieldProblem]:
     if isinstance(exc, InvalidParameter):
         return [FieldProblem(field=exc.field, got=show(exc.got), takes=exc.takes)]
     return list(field_problems(exc.errors(), within=1))
-
-
-def _sentence(errors: Sequence[FieldProblem]) -> str:
-    return "; ".join(f"{e.field}: got {e.got}, takes {e.takes}" for e in errors)

@@ -5,8 +5,9 @@ Light: the client imports this module, and must not need the web framework.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -165,3 +166,12 @@ class Problem(WireModel):
     status: int
     detail: str
     errors: list[FieldProblem] = Field(default_factory=list)
+
+    @classmethod
+    def of(
+        cls, status: int, slug: str, title: str, errors: Sequence[FieldProblem], detail: str | None = None
+    ) -> Self:
+        """The problem of this kind; without ``detail``, what is wrong with the fields, in one sentence."""
+        told = "; ".join(f"{e.field}: got {e.got}, takes {e.takes}" for e in errors)
+        kind = f"urn:rqf:problem:{slug}"
+        return cls(type=kind, title=title, status=status, detail=detail or told, errors=list(errors))

@@ -53,7 +53,7 @@ def select(dataset: xr.Dataset, selector: Selector, *, keep_dimensions: bool = F
         try:
             found = _positions(dataset, name, texts, selector.nearest)
         except InvalidQuery as exc:
-            problems += exc.errors
+            problems += exc.problem.errors
             continue
         if name in dataset.dims:
             several = len(found) > 1 or any(map(_is_several, texts))

@@ -68,8 +68,8 @@ class Client:
     def submit(self, spec: Mapping[str, Any]) -> Sweep:
         """Submits a spec (interface: sweep spec); the same physics again gives the same sweep.
 
-        Raises InvalidRequest for a spec that is not taken, RateLimited where it is more than the token may
-        have, ValueError or TypeError for one that JSON cannot hold.
+        Raises InvalidRequest for a spec that is not taken or that JSON cannot hold, RateLimited where it is
+        more than the token may have.
         """
         return Sweep(self, self.driver.run(self._calls.submit(spec)).id)
 
@@ -108,7 +108,8 @@ class Client:
     ) -> httpx.Response:
         """Any request that has no method here; taken up again where a GET loses its connection.
 
-        Raises Unreachable, or the kind of Refused that the answer's status means.
+        Raises Unreachable, InvalidRequest for what JSON cannot hold, or the kind of Refused that the
+        answer's status means.
         """
         return self.driver.run(self._calls.request(method, path, params, json))
 

@@ -26,12 +26,7 @@ def encode(document: Any) -> bytes:
     text = None if problems else _text(dict(document) if isinstance(document, Mapping) else document)
     if text is None:
         problems = problems or [FieldProblem(field="body", got=show(document), takes="texts as names")]
-        detail = "; ".join(
-            f"{problem.field}: got {problem.got}, takes {problem.takes}" for problem in problems
-        )
-        title = "The request is not valid"
-        kind = "urn:rqf:problem:invalid-request"
-        raise InvalidRequest(Problem(type=kind, title=title, status=422, detail=detail, errors=problems))
+        raise InvalidRequest(Problem.of(422, "invalid-request", "The request is not valid", problems))
     return text.encode()
 
 
@@ -42,10 +37,17 @@ def _text(value: Any) -> str | None:
         return None
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """An array of xarray, pandas or NumPy as lists, a scalar of NumPy as Python's; all else as it is."""
     for method in ("to_numpy", "tolist"):
         if hasattr(value, method):
-            return getattr(value, method)()
+            value = getattr(value, method)()
+    return value
+
+
+def _plain(value: Any) -> Any:
+    if (found := plain(value)) is not value:
+        return found
     if isinstance(value, Mapping):
         return dict(value)
     raise TypeError

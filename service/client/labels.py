@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from service.client.documents import plain
+
 
 def query_parameters(labels: Mapping[str, Any]) -> dict[str, list[str]]:
     """Texts by parameter. None is left out; an array or list is each of its values; a slice is a range.
@@ -16,9 +18,7 @@ def query_parameters(labels: Mapping[str, Any]) -> dict[str, list[str]]:
 
 
 def _texts(name: str, value: Any) -> list[str]:
-    for method in ("to_numpy", "tolist"):  # xarray, pandas; NumPy, its scalars included
-        if hasattr(value, method):
-            value = getattr(value, method)()
+    value = plain(value)
     if isinstance(value, slice):
         if value.step is not None:
             raise TypeError(f"{name}: a range has no step, got {value}")

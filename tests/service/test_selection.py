@@ -98,7 +98,7 @@ def test_scalar_coordinate_may_be_named(dataset: xr.Dataset) -> None:
 def test_what_is_not_there_is_named(dataset: xr.Dataset, field: str, text: str, takes: str) -> None:
     with pytest.raises(InvalidQuery) as caught:
         _pick(dataset, {field: text})
-    [problem] = caught.value.errors
+    [problem] = caught.value.problem.errors
     assert problem.field == field
     assert takes in problem.takes
 
@@ -106,7 +106,7 @@ def test_what_is_not_there_is_named(dataset: xr.Dataset, field: str, text: str, 
 def test_every_problem_is_listed(dataset: xr.Dataset) -> None:
     with pytest.raises(InvalidQuery) as caught:
         select(dataset, Selector(("colapse",), {"time": ("7",), "tokens": ("3",)}))
-    assert {problem.field for problem in caught.value.errors} == {"var", "time", "tokens"}
+    assert {problem.field for problem in caught.value.problem.errors} == {"var", "time", "tokens"}
     assert "critical_bias" in str(caught.value)
 
 
