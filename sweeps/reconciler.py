@@ -230,6 +230,8 @@ class Reconciler:
         try:
             job = job_of(status, self._store, self.speed)
         except Exception as error:
+            if id in self._halted:
+                return  # deleted while its files were read, and perhaps submitted again: it begins anew
             if is_full(error):
                 self._stall(id, str(error))
             else:
@@ -326,13 +328,15 @@ class Reconciler:
             raise
         except UnknownSweep:  # deleted in this very moment
             self._forget(job.id)
-        except DatasetDamaged as error:
-            log.warning("%s: it is written anew", error, extra={"sweep": job.id})
-            remove_dataset(self._store.dataset_path(job.id))
-            self._forget(job.id)
-            self._changed = True
         except Exception as error:
-            if is_full(error):
+            if job.id in self._halted:
+                self._forget(job.id)
+            elif isinstance(error, DatasetDamaged):
+                log.warning("%s: it is written anew", error, extra={"sweep": job.id})
+                remove_dataset(self._store.dataset_path(job.id))
+                self._forget(job.id)
+                self._changed = True
+            elif is_full(error):
                 self._stall(job.id, str(error))
             else:
                 log.exception("sweep %s cannot go on", job.id, extra={"sweep": job.id})
