@@ -69,6 +69,7 @@ class Doors:
     ) -> None:
         self._app = app
         self._settings = settings
+        self._checks_hosts = settings.checks_hosts
         self._keyring = keyring
         self._body_seconds = body_seconds
         per_second = settings.token_requests_per_second
@@ -99,7 +100,7 @@ class Doors:
 
     def _check_host(self, headers: Headers) -> None:
         """Against DNS rebinding: pages whose name leads to this machine. Raises Misdirected."""
-        if not self._settings.checks_hosts:
+        if not self._checks_hosts:
             return
         got = headers.get("host", "")
         found = _HOST.fullmatch(got)

@@ -190,6 +190,23 @@ class NotReady(ServiceError):
     title = "Not ready"
 
 
+#: Those that are an answer; of others, a full disk alone is.
+FORESEEN = (
+    ServiceError,
+    SpecError,
+    UnknownSweep,
+    InvalidCursor,
+    Conflict,
+    ClusterLost,
+    DatasetDamaged,
+    LedgerLost,
+    OverQuota,
+    PlotError,
+    InvalidParameter,
+    RequestValidationError,
+)
+
+
 def problem_of(exc: Exception) -> Problem:
     """The problem that an exception of any floor becomes; 500 for one that nobody foresaw."""
     match exc:
@@ -226,21 +243,7 @@ def refused_at_the_socket(status: HTTPStatus, field: str, got: str, takes: str) 
 
 def install(app: FastAPI) -> None:
     """Makes every error that is foreseen, in ``app``, a problem; the rest is for service.observe."""
-    for kind in (
-        ServiceError,
-        SpecError,
-        UnknownSweep,
-        InvalidCursor,
-        Conflict,
-        ClusterLost,
-        DatasetDamaged,
-        LedgerLost,
-        OSError,
-        OverQuota,
-        PlotError,
-        InvalidParameter,
-        RequestValidationError,
-    ):
+    for kind in (*FORESEEN, OSError):
         app.add_exception_handler(kind, _answer)
     app.add_exception_handler(HTTPException, _answer_http)
 

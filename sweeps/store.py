@@ -29,7 +29,6 @@ from pathlib import Path
 from typing import IO
 
 import numpy as np
-import xarray as xr
 import zarr
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
@@ -39,7 +38,6 @@ from sweeps import chunk
 from sweeps.blocks import Block, Node, node_of, number_of
 from sweeps.cells import Cell
 from sweeps.counters import Counters
-from sweeps.dataset import open_dataset
 from sweeps.errors import DatasetDamaged, StoreInUse
 from sweeps.files import replace
 from sweeps.garbage import Garbage, find_garbage, remove, weigh
@@ -178,10 +176,6 @@ class Store:
     def dataset_path(self, sweep: str) -> Path:
         """Where a sweep's result dataset is, or will be."""
         return self.root / "sweeps" / sweep / "result.zarr"
-
-    def open_dataset(self, sweep: str) -> xr.Dataset:
-        """A sweep's dataset, lazily."""
-        return open_dataset(self.dataset_path(sweep))
 
     def note_cells(self, sweep: str, cells: Iterable[Cell], requests: Iterable[TheoryRequest] = ()) -> None:
         """Note what a sweep stands on, beside what was noted: deleting another sweep spares it."""

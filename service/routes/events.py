@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Annotated, Any
@@ -25,8 +26,9 @@ log = logging.getLogger(__name__)
 #: After so many seconds without an event a comment is sent: what stands in between does not take the
 #: connection for dead, and a reader that has gone is noticed.
 KEEP_ALIVE_SECONDS = 15.0
-#: Progress and cells are told one shortly after the other: sent together, they cost half as much.
-_GATHER_SECONDS = 0.1
+#: Progress and cells are told one shortly after the other: sent together, they cost half as much. Those who
+#: listen are told one after the other within this time, and other requests are answered in between.
+_GATHER_SECONDS = (0.1, 0.6)
 _MAX_NUMBER = 10**18
 #: Both end in one newline: there are readers that take a blank line for an event, even if there is none.
 _BEGIN = b"retry: 2000\n"
@@ -113,6 +115,6 @@ async def _messages(coordinator: Coordinator, id: str, place: int) -> AsyncItera
                 try:
                     async with asyncio.timeout(KEEP_ALIVE_SECONDS):
                         await news.wait()
-                    await asyncio.sleep(_GATHER_SECONDS)
+                    await asyncio.sleep(random.uniform(*_GATHER_SECONDS))
                 except TimeoutError:
                     yield _KEEP_ALIVE

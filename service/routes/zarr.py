@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import io
+import itertools
 import os
 import re
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,7 +19,7 @@ from service.conditional import is_known
 from service.deps import CoordinatorDep, SweepId
 from service.errors import KeyNotFound, UnsatisfiableRange
 from service.models import Problem
-from sweeps.coordinator import Coordinator
+from service.short import ShortWork
 from sweeps.reading import version_of_file
 
 router = APIRouter(tags=["results"])
@@ -52,14 +54,18 @@ async def store_itself(id: SweepId, coordinator: CoordinatorDep) -> Response:
 )
 async def stored_value(id: SweepId, key: Key, request: Request, coordinator: CoordinatorDep) -> Response:
     """The value of one key, with `ETag`; understands `HEAD`, one `Range`, `If-Range` and `If-None-Match`."""
-    return await run_in_threadpool(_answer, coordinator, id, key, request)
+    root = coordinator.remembered_path(id)
+    if root is None:
+        root = await run_in_threadpool(coordinator.dataset_path, id)
+    reading: ShortWork = request.app.state.reading
+    return await reading.run(_answer, root, key, request)
 
 
-def _answer(coordinator: Coordinator, id: str, key: str, request: Request) -> Response:
+def _answer(root: Path, key: str, request: Request) -> Response:
     # Opened once and then read through the same descriptor: a value that the coordinator replaces
     # meanwhile is answered whole, old or new. A value is one chunk, a few MB at most, so it is held.
-    with open_value(coordinator.dataset_path(id), key) as file:
-        found = os.fstat(file.fileno())
+    with open_value(root, key) as descriptor:
+        found = os.fstat(descriptor)
         headers = {"Accept-Ranges": "bytes", "Cache-Control": "no-cache"}
         headers["ETag"] = f'"{version_of_file(found)}"'
         if is_known(request, headers["ETag"]):
@@ -72,28 +78,30 @@ def _answer(coordinator: Coordinator, id: str, key: str, request: Request) -> Re
         headers["Content-Length"] = str(last - first)
         body = b""
         if request.method != "HEAD":
-            file.seek(first)
-            body = file.read(last - first)
+            body = os.pread(descriptor, last - first, first)
     media_type = "application/json" if key.endswith(".json") else "application/octet-stream"
     return Response(body, status, headers, media_type)
 
 
-def open_value(root: Path, key: str) -> io.BufferedReader:
-    """The file of ``key``. Raises KeyNotFound for a missing one and for every way out of ``root``."""
+@contextmanager
+def open_value(root: Path, key: str) -> Iterator[int]:
+    """A descriptor of the file of ``key``. Raises KeyNotFound for a missing one, or one outside ``root``."""
     parts = key.split("/")
     if "\0" in key or "\\" in key or any(part in ("", ".", "..") for part in parts):
         raise KeyNotFound(key)
+    paths = list(itertools.accumulate(parts, os.path.join, initial=str(root)))
     try:
-        home = root.resolve()
-        path = home.joinpath(*parts).resolve()
-        if not path.is_relative_to(home) or not stat.S_ISREG(path.stat().st_mode):
+        # Links, of which a dataset has none, could lead anywhere.
+        if not stat.S_ISREG(os.lstat(paths[-1]).st_mode) or any(map(os.path.islink, paths[1:-1])):
             raise KeyNotFound(key)
-        return path.open("rb")
-    except (
-        OSError,
-        ValueError,
-    ) as exc:  # missing, a part that is no directory, a name too long or unencodable
+        descriptor = os.open(paths[-1], os.O_RDONLY)
+    except (OSError, ValueError) as exc:
+        # missing, a part that is no directory, a name too long or unencodable
         raise KeyNotFound(key) from exc
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def _wanted(request: Request, etag: str, size: int) -> tuple[int, int]:

@@ -18,6 +18,7 @@ from rqf_engine import NUMERICS_VERSION
 from rqf_engine.moments import Moments
 from sweeps.blocks import Block, missing_blocks
 from sweeps.coordinator import Coordinator
+from sweeps.dataset import open_dataset
 from sweeps.errors import Conflict, LedgerLost, StoreInUse, TooLarge, UnknownSweep
 from sweeps.job import Job
 from sweeps.options import LocalOptions
@@ -72,7 +73,7 @@ def _simulated(text: str) -> dict[str, bytes]:
                 job.account(task, function(*arguments), None)
             job.read(math.inf)
         assert job.publish({}, math.inf)
-        with store.open_dataset(spec.id) as dataset:
+        with open_dataset(store.dataset_path(spec.id)) as dataset:
             return _bits(dataset)
 
 
@@ -90,7 +91,7 @@ def _bits(dataset: xr.Dataset) -> dict[str, bytes]:
 
 
 def _assert_result(coordinator: Coordinator, spec: SweepSpec) -> None:
-    with coordinator.open_dataset(spec.id) as dataset:
+    with open_dataset(coordinator.dataset_path(spec.id)) as dataset:
         assert dataset.attrs["state"] == "succeeded"
         found, expected = _bits(dataset), _expected(spec)
     assert found.keys() == expected.keys()
@@ -135,7 +136,7 @@ def test_a_sweep_is_computed_and_submitted_again_is_the_same(coordinator: Coordi
     status, created = coordinator.submit(spec)
     assert created
     assert (status.name, status.labels, status.progress.cells_total) == ("first", {"k": "v"}, 6)
-    with coordinator.open_dataset(spec.id) as dataset:  # there from the first moment on
+    with open_dataset(coordinator.dataset_path(spec.id)) as dataset:  # there from the first moment on
         assert set(dataset.data_vars) == set(_expected(spec))
     _finish(coordinator, spec, until)
     _assert_result(coordinator, spec)
@@ -158,7 +159,7 @@ def test_a_sweep_over_known_cells_simulates_nothing(
     assert _stored(data, part) == 1
     coordinator.submit(part)
     _finish(coordinator, part, until)
-    with coordinator.open_dataset(part.id) as dataset:
+    with open_dataset(coordinator.dataset_path(part.id)) as dataset:
         assert dataset.attrs["kernel_seconds"] == 0
     _assert_result(coordinator, part)
 
@@ -174,7 +175,7 @@ def test_pause_stops_at_a_block_and_resume_goes_on_to_the_same_bits(
     status = coordinator.status(spec.id)
     assert status.state == "paused"
     assert _stored(data, spec) < status.progress.blocks_total
-    with coordinator.open_dataset(spec.id) as dataset:
+    with open_dataset(coordinator.dataset_path(spec.id)) as dataset:
         assert dataset.attrs["state"] == "paused"
     with pytest.raises(Conflict, match="paused"):
         coordinator.pause(spec.id)
@@ -207,7 +208,7 @@ def test_what_was_cancelled_stays_until_it_is_submitted_again(
     assert status.finished is not None
     until(_steady(lambda: _stored(data, spec)))
     assert 0 < _stored(data, spec) < status.progress.blocks_total
-    with coordinator.open_dataset(spec.id) as dataset:
+    with open_dataset(coordinator.dataset_path(spec.id)) as dataset:
         assert dataset.attrs["state"] == "cancelled"
     for action in (coordinator.cancel, coordinator.pause, coordinator.resume):
         with pytest.raises(Conflict, match="cancelled"):
@@ -423,7 +424,7 @@ def test_a_cell_that_fails_takes_no_other_along(
     assert [failure.cell for failure in failed.failures] == [{"dimension": 3, "bias": 0.1, "tokens": 4}]
     assert failed.error is not None
     assert "bias=0.1" in failed.error
-    with coordinator.open_dataset(spec.id) as dataset:
+    with open_dataset(coordinator.dataset_path(spec.id)) as dataset:
         assert (dataset.realizations.values.ravel() == [300, 300, 300, 0, 300, 300]).all()
     # Others of this directory may still be removed meanwhile, after their sweeps were deleted.
     noted = (data / "sweeps" / spec.id / "blocks.txt").read_text().split()
@@ -451,7 +452,7 @@ def test_adaptive_sweeps_have_the_same_bits(coordinator: Coordinator, until: Unt
     coordinator.submit(spec)
     _finish(coordinator, spec, until)
     _assert_result(coordinator, spec)
-    with coordinator.open_dataset(spec.id) as dataset:
+    with open_dataset(coordinator.dataset_path(spec.id)) as dataset:
         # Two levels for each of two times; and both numbers of tokens may ask for other biases.
         assert 3 + 2 <= dataset.sizes["bias"] <= 3 + 2 * 2 * 2
         assert (dataset.realizations.sel(bias=[0.05, 0.2, 0.8]) > 0).all()

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from rqf_engine.moments import COLUMNS, WIDTH, Moments
 from sweeps.blocks import Block, tree_sum
-from sweeps.dataset import points_along
+from sweeps.dataset import open_dataset, points_along
 from sweeps.errors import DatasetDamaged, LedgerLost
 from sweeps.job import Job, Task
 from sweeps.overlay import TheoryRequest, TheoryValues
@@ -132,7 +132,7 @@ def _tell(job: Job) -> list[dict[str, Any]]:
 
 def _bits(job: Job, store: Store) -> dict[str, bytes]:
     assert job.publish({"state": "running"}, math.inf)
-    with store.open_dataset(job.id) as dataset:
+    with open_dataset(store.dataset_path(job.id)) as dataset:
         return {str(name): variable.values.tobytes() for name, variable in _plain(dataset).items()}
 
 
@@ -193,7 +193,7 @@ def test_levels_add_points_where_the_boundary_is(store: Store) -> None:
     job = _job(store, ADAPTIVE)
     _run(job, store)
     assert job.publish({}, math.inf)
-    with store.open_dataset(ADAPTIVE.id) as dataset:
+    with open_dataset(store.dataset_path(ADAPTIVE.id)) as dataset:
         added = set(dataset.bias.values.tolist()) - set(ADAPTIVE.bias)
         # Φ = ½ at γ = ln 2/(t √3) = 0.200 and 0.080: the neighbouring intervals are halved, and again.
         assert {0.1, 0.4} & {round(bias, 12) for bias in added}
@@ -339,7 +339,7 @@ def test_only_complete_cells_are_published(store: Store) -> None:
         job.account(task, _perform(store, Task(blocks, task.request)), None)
         job.read(math.inf)
     assert job.publish({"state": "running"}, math.inf)
-    with store.open_dataset(FIXED.id) as dataset:
+    with open_dataset(store.dataset_path(FIXED.id)) as dataset:
         assert dataset.attrs == {"state": "running"}
         assert int((dataset.realizations > 0).sum()) == 1
         assert (np.isfinite(dataset.p_one_cluster).all("time") == (dataset.realizations > 0)).all()
@@ -358,14 +358,14 @@ def test_every_cell_is_told_once_and_not_before_readers_see_it(store: Store, spe
         job.read(math.inf)
         if new := _tell(job):
             told.extend(new)
-            with store.open_dataset(job.id) as dataset:
+            with open_dataset(store.dataset_path(job.id)) as dataset:
                 there = dataset.realizations.load()
             assert all(int(there.sel(event["cell"])) == event["realizations"] for event in new)
         elif step % 10 == 9:
             job.publish({"state": "running"}, math.inf)
     job.publish({"state": "running"}, math.inf)
     told += _tell(job)
-    with store.open_dataset(job.id) as dataset:
+    with open_dataset(store.dataset_path(job.id)) as dataset:
         there = dataset.realizations.load()
     assert len(told) == len({str(event["cell"]) for event in told}) == int((there > 0).sum())
     assert all(int(there.sel(event["cell"])) == event["realizations"] for event in told)

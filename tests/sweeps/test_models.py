@@ -12,6 +12,7 @@ import xarray as xr
 
 from rqf_engine.theory import antipodal_probability
 from sweeps.coordinator import Coordinator
+from sweeps.dataset import open_dataset
 from sweeps.errors import SpecError
 from sweeps.local import run_local
 from sweeps.plan import make_plan
@@ -27,7 +28,7 @@ def _compute(coordinator: Coordinator, until: Until, spec: dict[str, Any]) -> xr
     id = coordinator.submit(parse_spec(spec))[0].id
     until(lambda: coordinator.status(id).state in FINAL)
     assert coordinator.status(id).error is None
-    return coordinator.open_dataset(id).load()
+    return open_dataset(coordinator.dataset_path(id)).load()
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from sweeps.coordinator import Coordinator
+from sweeps.dataset import open_dataset
 from sweeps.errors import LedgerLost
 from sweeps.options import LocalOptions
 from sweeps.spec import parse_spec
@@ -63,7 +64,7 @@ def test_a_sweep_goes_on_when_its_database_is_back_and_after_a_restart(
         events = after.events(SPEC.id, 0)
         assert [found.owner for found in after.list(text="", limit=5)[0]] == ["somebody"]
         assert after.ready()["database"] is None
-        with after.open_dataset(SPEC.id) as dataset:
+        with open_dataset(after.dataset_path(SPEC.id)) as dataset:
             assert bool((dataset.realizations == SPEC.realizations).all())
         assert sum(after.status(SPEC.id).machines.values()) > 0
     assert [event.number for event in events] == list(range(1, len(events) + 1))
