@@ -39,7 +39,8 @@ def _opened(path: Path, _place: tuple[int, int], _version: str) -> xr.Dataset:
     return open_dataset(path)
 
 
-def _place_of(path: Path) -> tuple[int, int]:
+def place_of(path: Path) -> tuple[int, int]:
+    """What tells the dataset below ``path`` from another one that takes its place. Raises OSError."""
     found = path.stat()
     return found.st_dev, found.st_ino
 
@@ -53,10 +54,10 @@ def read_pieces(path: Path, read: Callable[[xr.Dataset], Iterator[_Read]]) -> It
     try:
         # A chunk that is not there reads as one in which nothing is known: that a dataset was taken away
         # shows nowhere else.
-        before = _place_of(path)
+        before = place_of(path)
         # A copy, with the same values still unread: reading a variable of it leaves nothing in the original.
         for piece in read(_opened(path, before, version_of(path)).copy()):
-            if _place_of(path) != before:
+            if place_of(path) != before:
                 raise DatasetDamaged(str(path), "another one took its place")
             yield piece
     except SweepsError:

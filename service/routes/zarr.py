@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,11 +21,15 @@ from service.deps import CoordinatorDep, SweepId
 from service.errors import KeyNotFound, UnsatisfiableRange
 from service.models import Problem
 from service.short import ShortWork
-from sweeps.reading import version_of_file
+from sweeps.counters import Counters
+from sweeps.errors import DatasetDamaged
+from sweeps.reading import place_of, version_of_file
 
 router = APIRouter(tags=["results"])
 
 _CONTENT: dict[str, Any] = {"application/octet-stream": {}, "application/json": {}}
+#: What the file system says of a name that no file has, or can have. All else tells nothing about the file.
+_MISSING = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG})
 _RANGE = re.compile(r"bytes=(?:(\d{1,18})-(\d{1,18})?|-(\d{1,18}))")
 
 Key = Annotated[
@@ -50,6 +55,7 @@ async def store_itself(id: SweepId, coordinator: CoordinatorDep) -> Response:
         304: {"description": "`If-None-Match` names what is stored."},
         404: {"model": Problem, "description": "No such sweep or key."},
         416: {"model": Problem, "description": "`Range` lies beyond the end."},
+        503: {"model": Problem, "description": "The dataset is not in place, or cannot be read."},
     },
 )
 async def stored_value(id: SweepId, key: Key, request: Request, coordinator: CoordinatorDep) -> Response:
@@ -58,10 +64,23 @@ async def stored_value(id: SweepId, key: Key, request: Request, coordinator: Coo
     if root is None:
         root = await run_in_threadpool(coordinator.dataset_path, id)
     reading: ShortWork = request.app.state.reading
-    return await reading.run(_answer, root, key, request)
+    return await reading.run(answer, root, key, request, coordinator.counters)
 
 
-def _answer(root: Path, key: str, request: Request) -> Response:
+def answer(root: Path, key: str, request: Request, counters: Counters) -> Response:
+    """The answer to a request for the value of ``key`` of the dataset below ``root``.
+
+    Raises KeyNotFound, UnsatisfiableRange; DatasetDamaged where it cannot be read, which is counted unless it
+    is because the dataset is not in place.
+    """
+    try:
+        return _stored(root, key, request)
+    except OSError as error:
+        counters.store_failed()
+        raise DatasetDamaged(str(root), str(error)) from error
+
+
+def _stored(root: Path, key: str, request: Request) -> Response:
     # Opened once and then read through the same descriptor: a value that the coordinator replaces
     # meanwhile is answered whole, old or new. A value is one chunk, a few MB at most, so it is held.
     with open_value(root, key) as descriptor:
@@ -85,23 +104,52 @@ def _answer(root: Path, key: str, request: Request) -> Response:
 
 @contextmanager
 def open_value(root: Path, key: str) -> Iterator[int]:
-    """A descriptor of the file of ``key``. Raises KeyNotFound for a missing one, or one outside ``root``."""
+    """A descriptor of the file of ``key``.
+
+    Raises KeyNotFound for one that the dataset below ``root`` has not, or that lies outside; DatasetDamaged
+    where no dataset, or another one from one moment to the next, is in place; OSError.
+    """
     parts = key.split("/")
     if "\0" in key or "\\" in key or any(part in ("", ".", "..") for part in parts):
         raise KeyNotFound(key)
     paths = list(itertools.accumulate(parts, os.path.join, initial=str(root)))
-    try:
-        # Links, of which a dataset has none, could lead anywhere.
-        if not stat.S_ISREG(os.lstat(paths[-1]).st_mode) or any(map(os.path.islink, paths[1:-1])):
+    descriptor = _open(paths)
+    if descriptor is None:
+        # Readers take a missing chunk for one in which nothing is known yet, and while another dataset takes
+        # this one's place all are missing: only of one that stays there is it true.
+        place = _place(root)
+        descriptor = _open(paths)
+        if descriptor is None:
+            if place is None or _place(root) != place:
+                raise DatasetDamaged(str(root), "there is none at the moment")
             raise KeyNotFound(key)
-        descriptor = os.open(paths[-1], os.O_RDONLY)
-    except (OSError, ValueError) as exc:
-        # missing, a part that is no directory, a name too long or unencodable
-        raise KeyNotFound(key) from exc
     try:
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _open(paths: Sequence[str]) -> int | None:
+    """A descriptor of the last path, of which the others are the parents; None where that is no file."""
+    try:
+        # Links, of which a dataset has none, could lead anywhere.
+        if stat.S_ISREG(os.lstat(paths[-1]).st_mode) and not any(map(os.path.islink, paths[1:-1])):
+            return os.open(paths[-1], os.O_RDONLY)
+    except ValueError:  # no name of a file
+        return None
+    except OSError as error:
+        if error.errno not in _MISSING:
+            raise
+    return None
+
+
+def _place(root: Path) -> tuple[int, int] | None:
+    """What tells one dataset in place from another; None where there is none."""
+    try:
+        (root / "zarr.json").stat()
+        return place_of(root)
+    except FileNotFoundError:
+        return None
 
 
 def _wanted(request: Request, etag: str, size: int) -> tuple[int, int]:

@@ -6,6 +6,7 @@ import csv
 import http.client
 import io
 import os
+import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 from xml.etree import ElementTree
@@ -14,11 +15,14 @@ import httpx
 import numpy as np
 import pytest
 import xarray as xr
+from fastapi import Request
 
 from rqf_engine import theory
 from service.client import Client, Sweep
 from service.errors import KeyNotFound
-from service.routes.zarr import open_value
+from service.routes.zarr import answer, open_value
+from sweeps.counters import Counters
+from sweeps.errors import DatasetDamaged
 from sweeps.plots import KINDS
 
 
@@ -120,6 +124,7 @@ def test_keys_that_are_not_there(url: str, sweep: Sweep, key: str) -> None:
 def test_links_out_of_the_store_are_not_followed(tmp_path: Path) -> None:
     root = tmp_path / "root"
     root.mkdir()
+    (root / "zarr.json").touch()
     (tmp_path / "secret").write_text("secret")
     (root / "inside").write_text("open")
     (root / "out").symlink_to(tmp_path / "secret")
@@ -129,6 +134,29 @@ def test_links_out_of_the_store_are_not_followed(tmp_path: Path) -> None:
     for key in ("out", "up/secret", "../secret", str(tmp_path / "secret")):
         with pytest.raises(KeyNotFound), open_value(root, key):
             pass
+
+
+def test_nothing_is_unknown_of_a_dataset_that_is_not_in_place(tmp_path: Path) -> None:
+    root, aside = tmp_path / "result.zarr", tmp_path / "aside"
+    root.mkdir()
+    (root / "zarr.json").touch()
+    with pytest.raises(KeyNotFound), open_value(root, "collapse/c/0"):
+        pass
+    (root / "zarr.json").unlink()
+    with pytest.raises(DatasetDamaged), open_value(root, "collapse/c/0"):
+        pass
+    root.rename(aside)
+    with pytest.raises(DatasetDamaged), open_value(root, "zarr.json"):
+        pass
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="wants a file that nobody can read")
+def test_what_the_file_system_fails_at_is_no_missing_key() -> None:
+    request = Request({"type": "http", "method": "GET", "headers": [], "path": "/"})
+    counters = Counters()
+    with pytest.raises(DatasetDamaged, match="Errno"):
+        answer(Path("/proc/self"), "clear_refs", request, counters)
+    assert counters.store_errors == 1
 
 
 def test_dataset_opens_over_http(sweep: Sweep) -> None:
