@@ -153,8 +153,9 @@ def _place(root: Path) -> tuple[int, int] | None:
 
 
 def _wanted(request: Request, etag: str, size: int) -> tuple[int, int]:
-    """First byte and one past the last. Several ranges, or no valid one, mean all (RFC 9110 §14.2)."""
-    text = request.headers.get("range", "")
+    """First byte and one past the last. Several ranges, or no valid one, mean all."""
+    # Of GET alone: HEAD tells of the whole (RFC 9110 §14.2).
+    text = request.headers.get("range", "") if request.method == "GET" else ""
     match = _RANGE.fullmatch(text.replace(" ", ""))
     if match is None or request.headers.get("if-range", etag) != etag:
         return 0, size

@@ -76,6 +76,9 @@ def test_head_and_validators(http: httpx.Client, value: tuple[str, bytes]) -> No
     head = http.head(path)
     assert (head.status_code, head.content, head.headers["content-length"]) == (200, b"", str(len(stored)))
     assert head.headers["accept-ranges"] == "bytes"
+    for wanted in ("bytes=0-3", "bytes=99999999-"):
+        again = http.head(path, headers={"Range": wanted})
+        assert (again.status_code, again.headers["content-length"]) == (200, str(len(stored)))
     etag = head.headers["etag"]
     for known in (etag, f'"other", {etag}', f"W/{etag}", "*"):
         assert http.get(path, headers={"If-None-Match": known}).status_code == 304
