@@ -81,18 +81,21 @@ def theory(parameters: Parameters = None, as_json: Json = False) -> None:
     from pydantic import ValidationError
 
     from service.console import csv_table
+    from service.errors import PayloadTooLarge
     from service.formats import to_csv, to_json
     from service.phrases import field_problems
     from service.theory import OF_ATTENTION, TheoryQuery, exact_results
 
     try:
         query = TheoryQuery.model_validate(pairs(parameters))
+        results = exact_results(query)
+        if as_json:
+            print(to_json(results, limit_mb=1e3).decode())
+        else:
+            if not query.model_fields_set & {"attention_strength", "inverse_temperature"}:
+                results = results.drop_vars(list(OF_ATTENTION))
+            csv_table(to_csv(results, limit_mb=1e3), hide_empty=True)
     except ValidationError as exc:
         raise NotTaken(field_problems(exc.errors(), tuple(TheoryQuery.model_fields))) from None
-    results = exact_results(query)
-    if as_json:
-        print(to_json(results, limit_mb=1e3).decode())
-    else:
-        if not query.model_fields_set & {"attention_strength", "inverse_temperature"}:
-            results = results.drop_vars(list(OF_ATTENTION))
-        csv_table(to_csv(results, limit_mb=1e3), hide_empty=True)
+    except PayloadTooLarge as exc:
+        raise NotTaken(exc.problem.errors, "more than is solved at a time") from None

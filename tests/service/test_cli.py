@@ -200,6 +200,7 @@ def test_theory_needs_no_service(rqf: Rqf, monkeypatch: pytest.MonkeyPatch) -> N
         ("time=1:a:3", "time: got '1:a:3', takes ranges start:stop:num"),
         ("tolerance=0", "tolerance: got '0', takes a number ≥ 0.001"),
         ("noise_symmetry=", "noise_symmetry: got '', takes a number"),
+        ("bias=0.001:1:33", "dimension: got 33 pairs, takes at most 32 pairs"),
     ],
 )
 def test_what_theory_does_not_take_is_named(rqf: Rqf, parameter: str, says: str) -> None:
