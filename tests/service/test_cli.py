@@ -263,7 +263,6 @@ def test_usage_errors(rqf: Rqf, tmp_path: Path, arguments: tuple[str, ...], says
 )
 def test_no_service(rqf: Rqf, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
     monkeypatch.setenv("RQF_URL", NOWHERE)
-    monkeypatch.setattr("service.client.PATIENCE_SECONDS", 0.0)
     rqf(*command.split(), code=3)
     assert NOWHERE in rqf.err
     assert "RQF_URL" in rqf.err
