@@ -83,7 +83,7 @@ class AsyncClient:
         """As ``Client.cluster``."""
         return await self.driver.run(self._calls.cluster())
 
-    async def theory(self, **parameters: Any) -> bytes:
+    async def theory(self, /, **parameters: Any) -> bytes:
         """As ``Client.theory``."""
         return await self.driver.run(self._calls.theory(parameters))
 
@@ -153,23 +153,23 @@ class AsyncSweep:
         """As ``Sweep.open``. Reading its values blocks; ``await dataset.load_async()`` does not."""
         return await self._run(self._calls.open(chunks))
 
-    async def query(self, **labels: Any) -> xr.Dataset:
+    async def query(self, /, **labels: Any) -> xr.Dataset:
         """As ``Sweep.query``."""
         return await self._run(self._calls.query(labels))
 
-    async def frame(self, **labels: Any) -> DataFrame:
+    async def frame(self, /, **labels: Any) -> DataFrame:
         """As ``Sweep.frame``."""
         return await self._run(self._calls.frame(labels))
 
-    async def boundary(self, **labels: Any) -> xr.Dataset:
+    async def boundary(self, /, **labels: Any) -> xr.Dataset:
         """As ``Sweep.boundary``."""
         return await self._run(self._calls.boundary(labels))
 
-    async def plot(self, **parameters: Any) -> bytes:
+    async def plot(self, /, **parameters: Any) -> bytes:
         """As ``Sweep.plot``."""
         return await self._run(self._calls.plot(parameters))
 
-    async def data(self, **parameters: Any) -> bytes:
+    async def data(self, /, **parameters: Any) -> bytes:
         """As ``Sweep.data``."""
         return await self._run(self._calls.data(parameters))
 

@@ -95,7 +95,7 @@ class Client:
         """The Dask cluster behind the service."""
         return self.driver.run(self._calls.cluster())
 
-    def theory(self, **parameters: Any) -> bytes:
+    def theory(self, /, **parameters: Any) -> bytes:
         """Exact results as JSON: ``dimension``, ``bias``, ``tokens``, ``time``, … as in REST."""
         return self.driver.run(self._calls.theory(parameters))
 
@@ -178,7 +178,7 @@ class Sweep:
         """
         return self._run(self._calls.open(chunks))
 
-    def query(self, **labels: Any) -> xr.Dataset:
+    def query(self, /, **labels: Any) -> xr.Dataset:
         """Selected numbers, loaded: ``var``, ``reduce``, ``method`` and labels as in REST.
 
         A label is a value, a list, or a range: ``bias=slice(0.01, 0.1)``. Raises InvalidRequest for labels
@@ -186,11 +186,11 @@ class Sweep:
         """
         return self._run(self._calls.query(labels))
 
-    def frame(self, **labels: Any) -> DataFrame:
+    def frame(self, /, **labels: Any) -> DataFrame:
         """The same as a table, one row per point."""
         return self._run(self._calls.frame(labels))
 
-    def boundary(self, **labels: Any) -> xr.Dataset:
+    def boundary(self, /, **labels: Any) -> xr.Dataset:
         """The bias γ* at which two clusters become one, by dimension, tokens and time.
 
         ``critical_bias`` is measured, ``…_low`` and ``…_high`` are the ends of its 95 % interval;
@@ -199,11 +199,11 @@ class Sweep:
         """
         return self._run(self._calls.boundary(labels))
 
-    def plot(self, **parameters: Any) -> bytes:
+    def plot(self, /, **parameters: Any) -> bytes:
         """A picture file: ``kind``, ``format`` (png, svg) and labels as in REST."""
         return self._run(self._calls.plot(parameters))
 
-    def data(self, **parameters: Any) -> bytes:
+    def data(self, /, **parameters: Any) -> bytes:
         """Selected numbers as a file: ``var``, ``format``, ``method`` and labels as in REST."""
         return self._run(self._calls.data(parameters))
 

@@ -40,7 +40,7 @@ def query(
     parameters = pairs(selectors)
     if reduce:
         parameters["reduce"] = [*parameters.get("reduce", []), *reduce]
-    named = "json" if as_json else "csv" if as_csv else form
+    named = _one(parameters, "format", "json" if as_json else "csv" if as_csv else form)
     if out is not None:
         named = named or SUFFIXES.get(out.suffix)
         if named is None:
@@ -51,7 +51,7 @@ def query(
     if shortened:
         parameters["var"] = list(_MAIN)
     with connect() as client:
-        content = client.sweep(id).data(**parameters, format=named or "csv")
+        content = client.sweep(id).data(**parameters, format="csv" if named is None else named)
     if out is not None:
         out.write_bytes(content)
         print(out)
@@ -68,15 +68,20 @@ def plot(
     id: Id,
     selectors: Selectors = None,
     kind: Annotated[
-        str, typer.Option(help="phase, collapse, boundary or histogram.", autocompletion=complete_kind)
-    ] = "phase",
+        str | None,
+        typer.Option(
+            help="phase, collapse, boundary or histogram; unset: phase.", autocompletion=complete_kind
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="File, .png or .svg; unset: ID-KIND.png.")] = None,
 ) -> None:
     """Draw a sweep into a file."""
-    path = out or Path(f"{id}-{kind}.png")
-    parameters = {**pairs(selectors), "kind": [kind], "format": [path.suffix.removeprefix(".") or "png"]}
+    parameters = pairs(selectors)
+    kind = _one(parameters, "kind", kind) or "phase"
+    form = _one(parameters, "format", out.suffix.removeprefix(".") or None if out else None) or "png"
+    path = out or Path(f"{id}-{kind}.{form}")
     with connect() as client:
-        path.write_bytes(client.sweep(id).plot(**parameters))
+        path.write_bytes(client.sweep(id).plot(**parameters, kind=kind, format=form))
     print(path)
 
 
@@ -122,3 +127,11 @@ def collect_garbage(
     else:
         done = "could be removed" if dry_run else "removed"
         print(f"{garbage.blocks} blocks, {garbage.bytes / 1e6:.1f} MB {done}")
+
+
+def _one(parameters: dict[str, list[str]], name: str, option: str | None) -> str | None:
+    """What is given as ``option`` or, taken out of them, among the parameters. Raises typer.BadParameter."""
+    given = list(dict.fromkeys([*parameters.pop(name, ()), *([] if option is None else [option])]))
+    if len(given) > 1:
+        raise typer.BadParameter(f"{name}: got {' and '.join(given)}, takes one value")
+    return given[0] if given else None

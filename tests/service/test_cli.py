@@ -139,6 +139,11 @@ def test_query_writes_every_format(rqf: Rqf, sweep: Sweep, tmp_path: Path) -> No
     rqf("query", sweep.id, "--out", "a.xyz", code=2)
     assert "takes --format" in rqf.err
     rqf("query", sweep.id, "--format", "xyz", code=2)
+    assert json.loads(rqf("query", sweep.id, *labels, "format=json"))["dims"]["bias"] == 3
+    rqf("query", sweep.id, *labels, "format=json", "--csv", code=2)
+    assert "format: got json and csv, takes one value" in rqf.err
+    rqf("query", sweep.id, "self=1", code=2)
+    assert "self: got '1'" in rqf.err
 
 
 def test_query_without_variables_is_a_table_of_the_main_ones(rqf: Rqf, sweep: Sweep) -> None:
@@ -164,6 +169,10 @@ def test_plot(rqf: Rqf, sweep: Sweep, tmp_path: Path) -> None:
     rqf("plot", sweep.id, "dimension=3", "--kind", "collapse", "--out", "c.svg")
     assert b"<svg" in (tmp_path / "c.svg").read_bytes()
     rqf("plot", sweep.id, "--out", "c.gif", code=2)
+    assert rqf("plot", sweep.id, "kind=collapse", "format=svg").strip() == f"{sweep.id}-collapse.svg"
+    assert b"<svg" in (tmp_path / f"{sweep.id}-collapse.svg").read_bytes()
+    rqf("plot", sweep.id, "kind=collapse", "--kind", "phase", code=2)
+    rqf("plot", sweep.id, "format=svg", "--out", "c.png", code=2)
 
 
 def test_export(rqf: Rqf, sweep: Sweep, tmp_path: Path) -> None:
