@@ -148,7 +148,10 @@ async def data(
     headers = conditional.headers(tag, _VARY) | disposition
     if request.method == "HEAD":
         await run_sync(coordinator.read_dataset, id, part, limiter=rendering)
-        return Response(headers=headers, media_type=form.media_type)
+        answer = Response(headers=headers, media_type=form.media_type)
+        # Known only to who renders it all; 0 is what readers would take for an empty file (RFC 9110 §8.6).
+        del answer.headers["Content-Length"]
+        return answer
 
     def render(dataset: xr.Dataset) -> Iterator[bytes]:
         return form.pieces(reduction.reduce(part(dataset), query.reductions()))
