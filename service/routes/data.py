@@ -123,6 +123,7 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
     404: {"model": Problem, "description": "No such sweep."},
     413: {"model": Problem, "description": "The answer would exceed RQF_MAX_RESPONSE_MB."},
     422: {"model": Problem, "description": "A selector finds nothing, or a reduction means nothing."},
+    507: {"model": Problem, "description": "The disk has no room to make a netCDF file on."},
 }
 
 

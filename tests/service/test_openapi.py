@@ -78,6 +78,8 @@ def test_every_error_is_documented_as_a_problem_with_an_example(document: dict[s
             assert {"401", "403", "429", "503"} <= responses.keys(), path
         if "{id}" in path:
             assert "404" in responses, path
+        if path.endswith("/data"):
+            assert "507" in responses
 
 
 @pytest.mark.parametrize(("name", "example"), [item for item in EXAMPLES.items() if item[0] not in _CHANGING])
