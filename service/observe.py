@@ -24,8 +24,8 @@ _ids = random.Random()
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _NO_ROUTE = "none"
 _LONGEST_PATH, _LONGEST_ID = 200, 32
-#: Whose failure is an answer like any other to who waits for the service.
-_PROBES = ("healthz", "readyz")
+#: Refusals that are answers like any other: to who waits for the service, and of chunks not written yet.
+_EXPECTED = frozenset({("healthz", 503), ("readyz", 503), ("stored_value", 404)})
 #: What is asked for again and again: told at DEBUG, unless it fails.
 _POLLED = frozenset(
     {
@@ -80,7 +80,7 @@ class Observer:
         else:
             self._metrics.seconds.labels(route, method).observe(seconds)
         name = _name(scope)
-        quiet = name in _POLLED if status < 400 else name in _PROBES and status == 503
+        quiet = name in _POLLED if status < 400 else (name, status) in _EXPECTED
         level = logging.DEBUG if quiet else logging.INFO
         if log.isEnabledFor(level):
             fields = _fields(scope, status) | {"milliseconds": round(seconds * 1e3, 1)}

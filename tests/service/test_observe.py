@@ -63,6 +63,7 @@ def test_a_line_for_each_request_and_none_for_polls(
     caplog.clear()
     for _ in range(2):
         http.get(f"/v1/sweeps/{sweep.id}")
+    assert http.get(f"/v1/sweeps/{sweep.id}/zarr/collapse/c/9/9/9/9").status_code == 404
     http.get(
         f"/v1/sweeps/{sweep.id}/data?var=collapse&method=nearest", headers={"Authorization": "Bearer s3cret"}
     )
