@@ -54,7 +54,7 @@ from sweeps.store import is_full
 
 #: Those that routes may take.
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
-#: What is lost is tried again by the service itself every few seconds.
+#: What is lost is tried again, and what is damaged written anew, by the service itself within seconds.
 _RETRY_SECONDS = 5
 
 
@@ -252,8 +252,7 @@ def response_of(exc: Exception) -> JSONResponse:
     """The answer that an exception of any floor becomes."""
     problem = problem_of(exc)
     headers = dict((exc.headers or {}) if isinstance(exc, ServiceError) else {})
-    # What is damaged is not mended by waiting.
-    if problem.status == HTTPStatus.SERVICE_UNAVAILABLE and not isinstance(exc, DatasetDamaged):
+    if problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers.setdefault("Retry-After", str(_RETRY_SECONDS))
     answer = _response(problem, headers)
     if problem.status == HTTPStatus.UNAUTHORIZED:
@@ -331,8 +330,11 @@ def _conflict(exc: Conflict) -> Problem:
 
 def _unavailable(exc: LedgerLost | ClusterLost | DatasetDamaged) -> Problem:
     if isinstance(exc, DatasetDamaged):
-        field = FieldProblem(field="result", got=str(exc), takes="rqf verify: it is computed again")
-        return Problem.of(HTTPStatus.SERVICE_UNAVAILABLE, "damaged", "The result is damaged", [field])
+        # Also while another one takes its place, and it is not known which: mostly waiting mends it.
+        field = FieldProblem(
+            field="result", got=str(exc), takes="the same request later; if it stays, rqf verify"
+        )
+        return Problem.of(HTTPStatus.SERVICE_UNAVAILABLE, "damaged", "The result cannot be read", [field])
     part = "database" if isinstance(exc, LedgerLost) else "cluster"
     field = FieldProblem(field=part, got="no answer", takes="the same request later")
     return Problem.of(HTTPStatus.SERVICE_UNAVAILABLE, NotReady.slug, NotReady.title, [field])

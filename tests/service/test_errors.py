@@ -12,7 +12,7 @@ import pytest
 from service.client import Sweep
 from service.errors import NotReady, problem_of, response_of
 from service.settings import Settings
-from sweeps.errors import ClusterLost, LedgerLost
+from sweeps.errors import ClusterLost, DatasetDamaged, LedgerLost
 
 GOOD: dict[str, Any] = {"dimension": 3, "bias": 0.1, "tokens": 2, "times": [1.0], "realizations": 10}
 
@@ -276,7 +276,7 @@ def test_other_text_comes_back_as_it_was(http: httpx.Client, text: str) -> None:
 
 
 def test_what_is_not_there_yet_is_worth_another_try() -> None:
-    for error in (LedgerLost("gone"), ClusterLost("gone"), NotReady([])):
+    for error in (LedgerLost("gone"), ClusterLost("gone"), NotReady([]), DatasetDamaged("path", "why")):
         answer = response_of(error)
         assert answer.status_code == 503
         assert int(answer.headers["retry-after"]) > 0
