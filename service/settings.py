@@ -47,7 +47,7 @@ class Settings(BaseSettings):
 
     model_config = _CONFIG
 
-    data: str = Field("var/data", description="Directory of the store.")
+    data: str = Field("var/data", description="Directory of the store; may be on a shared file system.")
     database: str | None = Field(None, description="SQLAlchemy URL; unset: SQLite inside RQF_DATA.")
     scheduler: str | None = Field(
         None, description="Address of a Dask scheduler; unset: an embedded LocalCluster."
@@ -95,6 +95,14 @@ class Settings(BaseSettings):
         "INFO", description="DEBUG tells of every request, also of those that poll."
     )
     max_spec_kb: int = Field(1024, ge=1, description="Size of one request body, in KiB.")
+
+    @field_validator("data")
+    @classmethod
+    def _check_data(cls, data: str) -> str:
+        # As a path, it would be made: ./s3:/bucket/x.
+        if "://" in data:
+            raise ValueError("a directory, which may be on a shared file system")
+        return data
 
     @field_validator("tokens_file")
     @classmethod

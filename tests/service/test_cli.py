@@ -223,6 +223,7 @@ def test_what_theory_does_not_take_is_named(rqf: Rqf, parameter: str, says: str)
         ("RQF_PORT", "abc", "RQF_PORT: got 'abc', takes a whole number"),
         ("RQF_WORKERS", "0", "RQF_WORKERS: got '0', takes a number ≥ 1"),
         ("RQF_INSECURE", "maybe", "RQF_INSECURE: got 'maybe', takes true or false"),
+        ("RQF_DATA", "s3://bucket/x", "RQF_DATA: got 's3://bucket/x', takes a directory"),
     ],
 )
 def test_settings_that_are_not_taken_are_named(
