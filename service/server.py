@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 from service import logs
 from service.app import create_app
 from service.console import err
-from service.protocol import MAX_HEAD_BYTES, BoundedH11Protocol
+from service.protocol import BoundedProtocol
 from service.settings import Settings
 from sweeps.coordinator import Coordinator
 
@@ -51,11 +51,10 @@ def serve(settings: Settings) -> None:
 
 
 def server_config(app: ASGIApp) -> uvicorn.Config:
-    """How ``app`` is served: with bounds for clients that are slow or many."""
+    """How ``app`` is served: with bounds for clients that are slow or many, on uvloop where there is one."""
     return uvicorn.Config(
         app,
-        http=BoundedH11Protocol,
-        h11_max_incomplete_event_size=MAX_HEAD_BYTES,
+        http=BoundedProtocol,
         limit_concurrency=MAX_CONNECTIONS,
         timeout_keep_alive=_IDLE_SECONDS,
         log_config=None,
@@ -118,8 +117,8 @@ class Server(uvicorn.Server):
 
 def bind(host: str, port: int) -> socket.socket:
     """A socket to listen on; port 0 is a free one. Raises OSError."""
-    # The protocol is named, and not left 0, because asyncio turns Nagle's algorithm off only where it
-    # reads TCP there; otherwise every answer waits for a delayed acknowledgement, 40 ms.
+    # The protocol is named, and not left 0, because asyncio, where there is no uvloop, turns Nagle's
+    # algorithm off only where it reads TCP there; otherwise answers wait for an acknowledgement, 40 ms.
     family, kind, protocol, _, address = socket.getaddrinfo(
         host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )[0]

@@ -96,7 +96,7 @@ def test_everything_but_the_probes_wants_a_token(guarded: Open) -> None:
     assert http.get("/openapi.json", headers=BETA).status_code == 200
 
 
-@pytest.mark.parametrize("method", ["POST", "DELETE", "PUT", "PATCH", "BREW"])
+@pytest.mark.parametrize("method", ["POST", "DELETE", "PUT", "PATCH", "PURGE"])
 def test_a_reader_changes_nothing(guarded: Open, method: str) -> None:
     http = guarded(tokens=TOKENS)
     assert_problem(http.request(method, "/v1/thing", headers=BETA), 403, "token")

@@ -33,6 +33,15 @@ def test_answers_do_not_wait_for_acknowledgements() -> None:
         assert listener.proto == socket.IPPROTO_TCP
 
 
+def test_the_loop_is_the_fast_one() -> None:
+    uvloop = pytest.importorskip("uvloop")  # which Windows has not
+    factory = server_config(_nothing).get_loop_factory()
+    assert factory is not None
+    loop = factory()
+    loop.close()
+    assert isinstance(loop, uvloop.Loop)
+
+
 async def _nothing(*_: object) -> None:
     """An application that is never asked."""
 
