@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import resource
 import signal
@@ -64,6 +65,12 @@ def server_config(app: ASGIApp) -> uvicorn.Config:
     )
 
 
+def _settle() -> None:
+    """Has the garbage collector pass over what was loaded and stays: else all wait for it, half a second."""
+    gc.collect()
+    gc.freeze()
+
+
 def _allow_descriptors() -> None:
     """Each connection takes a file descriptor, of which a process often starts with 1024 only."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -111,6 +118,7 @@ class Server(uvicorn.Server):
         if workers < self._expected:
             asyncio.get_running_loop().call_later(0.2, self._announce_workers)
             return False
+        _settle()
         print(f"Workers         {workers} ready", flush=True)
         return True
 
