@@ -1,5 +1,5 @@
 # Everything runs from .venv, which is made from the locked requirements on first use.
-#   make demo · test · serve · bench · validate · chaos · lint      see README.md
+#   make demo · test · serve · bench · load · fuzz · validate · chaos · lint      see README.md
 #   make lock   resolve the dependencies of pyproject.toml anew into requirements/
 #   make clean  remove the environment and all caches; the results in var/ stay
 
@@ -11,7 +11,7 @@ LOCKED := $(PIP_INSTALL) --require-hashes -r
 CODE := rqf_engine sweeps service tests benchmarks
 LOCK_ENV := var/lock
 
-.PHONY: demo test serve bench validate chaos lint lock clean
+.PHONY: demo test serve bench load fuzz validate chaos lint lock clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/run.stamp
@@ -25,6 +25,9 @@ test: $(VENV)/test.stamp
 
 bench: $(VENV)/peers.stamp
 	@$(BIN)/python -m benchmarks
+
+load fuzz: $(VENV)/test.stamp $(VENV)/bench.stamp
+	@$(BIN)/python -m benchmarks.$@
 
 validate: $(VENV)/bench.stamp
 	@$(BIN)/python -m benchmarks.validation
