@@ -49,6 +49,7 @@ def create_app(settings: Settings, coordinator: Coordinator) -> FastAPI:
     app.state.entering = anyio.CapacityLimiter(4)
     app.state.probing = anyio.CapacityLimiter(4)
     app.state.solving = anyio.CapacityLimiter(1)
+    app.state.verifying = anyio.CapacityLimiter(4)
     errors.install(app)
     routes = (*sweeps.router.routes, *zarr.router.routes)
     app.add_middleware(Direct, prefix=_V1, routes=routes, coordinator=coordinator)

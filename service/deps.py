@@ -46,6 +46,8 @@ SolvingDep = Annotated[anyio.CapacityLimiter, Depends(_limiter("solving"))]
 EnteringDep = Annotated[anyio.CapacityLimiter, Depends(_limiter("entering"))]
 #: Threads of their own for asking whether all is well: others may all be waiting for what is not.
 ProbingDep = Annotated[anyio.CapacityLimiter, Depends(_limiter("probing"))]
+#: Threads of their own for what workers take minutes for, so that no other request waits for one.
+VerifyingDep = Annotated[anyio.CapacityLimiter, Depends(_limiter("verifying"))]
 #: Few threads for selected data, so that these leave the processor to others, too.
 RenderingDep = Annotated[anyio.CapacityLimiter, Depends(_limiter("rendering"))]
 SweepId = Annotated[str, Path(description="Id of the sweep, 12 hex digits.", examples=["3f9a1c0b7e2d"])]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
+from anyio.to_thread import run_sync
 from fastapi import APIRouter, Query
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field
 
-from service.deps import CoordinatorDep, SweepId
+from service.deps import CoordinatorDep, SweepId, VerifyingDep
 from service.models import Garbage, Problem, Verification
 
 router = APIRouter(tags=["store"])
@@ -41,10 +42,13 @@ class VerifyQuery(BaseModel):
     },
 )
 async def verify(
-    id: SweepId, coordinator: CoordinatorDep, query: Annotated[VerifyQuery, Query()]
+    id: SweepId,
+    coordinator: CoordinatorDep,
+    verifying: VerifyingDep,
+    query: Annotated[VerifyQuery, Query()],
 ) -> Verification:
     """Reads every block, simulates a sample once more, compares the result; what is wrong is made again."""
-    report = await run_in_threadpool(coordinator.verify, id, query.sample, query.seed)
+    report = await run_sync(coordinator.verify, id, query.sample, query.seed, limiter=verifying)
     return Verification.model_validate(report)
 
 

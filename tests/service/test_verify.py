@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,10 @@ import httpx
 import pytest
 import xarray as xr
 
+from service.app import create_app
 from service.client import Client, Conflict, NotFound, ServiceFailed, Sweep
 from service.settings import Settings
+from sweeps.coordinator import Coordinator
 from tests.service.test_cli import Rqf, rqf
 
 __all__ = ["rqf"]
@@ -83,6 +86,28 @@ def test_a_lost_note_keeps_garbage_from_being_collected_until_it_is_verified(
         note.write_bytes(content)
     client.collect_garbage()
     assert mine.verify(sample=0).sound
+
+
+def test_verifying_takes_no_thread_from_other_requests(
+    sweep: Sweep, settings: Settings, coordinator: Coordinator
+) -> None:
+    async def ask() -> tuple[int, int]:
+        app = create_app(settings, coordinator)
+        others = [object() for _ in range(int(app.state.verifying.total_tokens))]
+        for other in others:
+            app.state.verifying.acquire_on_behalf_of_nowait(other)
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(app), base_url="http://localhost", timeout=60
+        ) as http:
+            verifying = asyncio.create_task(http.post(f"/v1/sweeps/{sweep.id}/verify?sample=0"))
+            while not app.state.verifying.statistics().tasks_waiting:
+                await http.get("/v1/sweeps")
+            listed = await http.get("/v1/sweeps")  # in a thread of all requests
+            for other in others:
+                app.state.verifying.release_on_behalf_of(other)
+            return listed.status_code, (await verifying).status_code
+
+    assert asyncio.run(ask()) == (200, 200)
 
 
 def test_only_what_has_succeeded_is_verified(
