@@ -249,7 +249,7 @@ class Coordinator:
         return chain([next(pieces)], pieces)
 
     def export(self, id: str) -> Iterator[bytes]:
-        """The archive of a sweep that has succeeded, piece by piece. Raises UnknownSweep, Conflict."""
+        """The ``archive`` of a sweep that has succeeded. Raises UnknownSweep, Conflict, and as that does."""
         status = self._ledger.get(id)
         if status.state != "succeeded":
             raise Conflict(id, status.state, "export")

@@ -15,6 +15,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from sweeps.dataset import read_attributes
+from sweeps.errors import DatasetDamaged
+from sweeps.reading import place_of
 from sweeps.status import SweepStatus
 
 _PACKAGE = "rqf-sweeps"
@@ -65,8 +67,22 @@ MIT licence.
 def archive(status: SweepStatus, dataset: Path) -> Iterator[bytes]:
     """The zip file of a sweep that has succeeded, piece by piece; ``dataset`` is its Zarr store.
 
-    The same sweep gives the same bytes on the same installation. Raises OSError where the store is gone.
+    The same sweep gives the same bytes on the same installation. Raises DatasetDamaged, at any piece, where
+    the store is not one and the same from beginning to end, or cannot be read.
     """
+    try:
+        before = place_of(dataset)
+        for piece in _zipped(status, dataset):
+            # A chunk that is not there is one in which nothing is known: that the files went while they were
+            # listed shows nowhere else.
+            if place_of(dataset) != before:
+                raise DatasetDamaged(str(dataset), "another one took its place")
+            yield piece
+    except (OSError, ValueError, LookupError) as error:
+        raise DatasetDamaged(str(dataset), str(error)) from error
+
+
+def _zipped(status: SweepStatus, dataset: Path) -> Iterator[bytes]:
     attributes = read_attributes(dataset)
     spec = {"name": status.name, "labels": status.labels, **status.spec}
     texts = {

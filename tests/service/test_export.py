@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import zipfile
 from importlib.metadata import version
 from pathlib import Path
@@ -15,6 +16,10 @@ from packaging.requirements import Requirement
 
 from rqf_engine import NUMERICS_VERSION
 from service.client import Client, Conflict, NotFound, Sweep
+from service.settings import Settings
+from sweeps.coordinator import Coordinator
+from sweeps.errors import DatasetDamaged
+from sweeps.export import archive
 from sweeps.local import run_local
 from sweeps.spec import load_spec
 
@@ -78,6 +83,34 @@ def test_chunks_lie_in_it_as_they_are_stored(sweep: Sweep, http: httpx.Client, t
             assert entry.compress_type == zipfile.ZIP_STORED
             key = entry.filename.removeprefix("result.zarr/")
             assert archive.read(entry) == http.get(f"/v1/sweeps/{sweep.id}/zarr/{key}").content
+
+
+@pytest.mark.parametrize("content", [None, b"{"])
+def test_a_result_that_cannot_be_read_is_told_before_anything_is_sent(
+    sweep: Sweep, http: httpx.Client, settings: Settings, content: bytes | None
+) -> None:
+    file = Path(settings.data) / "sweeps" / sweep.id / "result.zarr" / "zarr.json"
+    aside = file.rename(file.with_name("aside"))
+    try:
+        if content is not None:
+            file.write_bytes(content)
+        answer = http.get(f"/v1/sweeps/{sweep.id}/export")
+    finally:
+        aside.replace(file)
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (503, "result")
+
+
+def test_a_result_that_is_replaced_under_way_ends_the_archive(
+    coordinator: Coordinator, sweep: Sweep, settings: Settings, tmp_path: Path
+) -> None:
+    result = tmp_path / "result.zarr"
+    shutil.copytree(Path(settings.data) / "sweeps" / sweep.id / "result.zarr", result)
+    pieces = archive(coordinator.status(sweep.id), result)
+    next(pieces)
+    result.rename(tmp_path / "aside")
+    result.mkdir()
+    with pytest.raises(DatasetDamaged):
+        list(pieces)
 
 
 def test_only_what_has_succeeded_is_exported(
