@@ -46,7 +46,7 @@ class Links(WireModel):
     model_config = ConfigDict(populate_by_name=True, frozen=True)
 
     self_: str = Field(alias="self")
-    events: str | None = None
+    events: str
     zarr: str
     data: str
     plot: str
