@@ -1,10 +1,13 @@
 document.addEventListener("click", (event) => {
   const button = event.target.closest("[data-copy]");
   if (!button) return;
-  navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent).then(() => {
+  const line = document.getElementById(button.dataset.copy);
+  // Browsers have no clipboard for pages of plain http from another machine: there the line is selected.
+  const copied = navigator.clipboard ? navigator.clipboard.writeText(line.textContent) : Promise.reject();
+  copied.then(() => {
     button.textContent = "Copied";
     setTimeout(() => { button.textContent = "Copy"; }, 1500);
-  });
+  }, () => getSelection().selectAllChildren(line));
 });
 const moving = () => document.querySelector('[data-state="queued"], [data-state="running"]');
 setInterval(async () => {
