@@ -23,7 +23,7 @@ Kind = Literal["progress", "state", "cell"]
 #: So many of a sweep's events are at hand for those who listen, and always all that were told at once.
 _RECENT = 1000
 #: Progress is told when this share of the whole was added, or any after some seconds, never more often than
-#: every so many: neither a reader nor the database wants more.
+#: every so many save for the last: neither a reader nor the database wants more.
 _LEAST_SHARE = 0.001
 _LEAST_SECONDS = 1.0
 _MOST_SECONDS = 10.0

@@ -72,7 +72,7 @@ async def events(
     """What happened to a sweep from its submission on, or after a given event, and what happens.
 
     - `state`: it is `queued`, `running`, `paused`, `succeeded`, `failed` or `cancelled` since `time`.
-    - `progress`: as in the sweep's `progress`, at most every second.
+    - `progress`: as in the sweep's `progress`, at most every second, and once more at the end.
     - `cell`: this point of the dataset is complete, and readers see it. Each is told once.
 
     Events are kept as long as the sweep: whoever lost the connection, or the service, goes on where it was.
