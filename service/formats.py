@@ -18,14 +18,12 @@ from numpy.typing import NDArray
 from pydantic_core import to_json as json_of
 
 from service.errors import PayloadTooLarge
-from service.tables import Table
+from service.tables import BOXED_AT_ONCE, Table
 
 #: Characters that a number takes at most in JSON or CSV, its separator included.
 CHARACTERS_PER_VALUE = 26
 #: Values of a variable that are read at once.
 _READ_AT_ONCE = 2**18
-#: Values that are turned into Python's own at once, during which no other thread runs.
-_BOXED_AT_ONCE = 2**13
 _PIECE_BYTES = 2**17
 
 
@@ -123,10 +121,10 @@ def _nested(values: xr.Variable | NDArray[Any]) -> Iterator[bytes]:
 def _entries(values: xr.Variable | NDArray[Any]) -> Iterator[bytes]:
     if isinstance(values, xr.Variable) and values.size <= _READ_AT_ONCE:
         values = np.asarray(values.values)
-    if isinstance(values, np.ndarray) and values.size <= _BOXED_AT_ONCE:
+    if isinstance(values, np.ndarray) and values.size <= BOXED_AT_ONCE:
         yield json_of(values.tolist(), inf_nan_mode="null")[1:-1]
         return
-    most = _BOXED_AT_ONCE if isinstance(values, np.ndarray) else _READ_AT_ONCE
+    most = BOXED_AT_ONCE if isinstance(values, np.ndarray) else _READ_AT_ONCE
     at_once = most * len(values) // values.size
     for start in range(0, len(values), max(1, at_once)):
         if start:

@@ -22,7 +22,7 @@ from pydantic_core import to_json
 #: Values that are read and rendered at once: so much memory a table takes, some ten bytes each.
 _VALUES_AT_ONCE = 2**18
 #: Values that are turned into Python's own at once, during which no other thread runs.
-_BOXED_AT_ONCE = 2**13
+BOXED_AT_ONCE = 2**13
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ def _boxes(shape: tuple[int, ...], most: int) -> Iterator[tuple[slice, ...]]:
 
 
 def _cut(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-    at_once = max(1, _BOXED_AT_ONCE // batch.num_columns)
+    at_once = max(1, BOXED_AT_ONCE // batch.num_columns)
     for start in range(0, batch.num_rows, at_once):
         yield batch.slice(start, at_once)
 
