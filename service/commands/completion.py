@@ -17,7 +17,8 @@ def complete_id(incomplete: str) -> list[tuple[str, str]]:
     """Ids of sweeps that begin so, newest first, each with its state and name."""
     # A word half typed must never become a traceback on somebody's prompt.
     with suppress(Exception):
-        from itertools import islice
+        import time
+        from itertools import islice, takewhile
 
         from service.client import Client
         from service.settings import ClientSettings
@@ -25,11 +26,11 @@ def complete_id(incomplete: str) -> list[tuple[str, str]]:
         settings = ClientSettings()
         token = settings.token.get_secret_value() if settings.token else None
         with Client(settings.url, token, _TIMEOUT_SECONDS, patience=0) as client:
-            return [
-                (info.id, f"{info.state} {info.name or ''}".rstrip())
-                for info in islice(client.sweeps(), _MOST)
-                if info.id.startswith(incomplete)
-            ]
+            deadline = time.monotonic() + _TIMEOUT_SECONDS
+            # The service looks for the text in names and labels, too.
+            found = takewhile(lambda _: time.monotonic() < deadline, client.sweeps(text=incomplete or None))
+            begun = (info for info in found if info.id.startswith(incomplete))
+            return [(info.id, f"{info.state} {info.name or ''}".rstrip()) for info in islice(begun, _MOST)]
     return []
 
 

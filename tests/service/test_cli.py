@@ -279,7 +279,7 @@ def test_no_service(rqf: Rqf, monkeypatch: pytest.MonkeyPatch, command: str) -> 
 
 
 def test_shells_complete_ids_states_and_kinds(
-    rqf: Rqf, sweep: Sweep, monkeypatch: pytest.MonkeyPatch
+    rqf: Rqf, sweep: Sweep, small_spec: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def offered(line: str) -> list[str]:
         monkeypatch.setenv("_RQF_COMPLETE", "complete_bash")
@@ -291,6 +291,12 @@ def test_shells_complete_ids_states_and_kinds(
     assert offered("rqf plot --kind b") == ["boundary"]
     assert set(offered("rqf plot --kind ")) == set(KINDS)
     assert offered("rqf ls --state su") == ["succeeded"]
+    newer = [sweep.client.submit(small_spec | {"seed": 80 + k}) for k in range(2)]
+    monkeypatch.setattr("service.commands.completion._MOST", 1)
+    assert offered("rqf show ") == [newer[1].id]
+    assert offered(f"rqf show {sweep.id[:6]}") == [sweep.id]
+    for other in newer:
+        other.delete()
     monkeypatch.setenv("RQF_URL", NOWHERE)
     assert offered("rqf show ") == []
     assert rqf.err == ""
