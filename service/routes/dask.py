@@ -6,13 +6,14 @@ What it shows is asked for at each request: nothing here knows its pages.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import Mapping
 
 import httpx
 from fastapi import APIRouter, FastAPI, Request, WebSocket
 from fastapi.responses import RedirectResponse, StreamingResponse
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
@@ -70,7 +71,7 @@ async def dashboard_page(page: str, request: Request) -> Response:  # noqa: ARG0
     headers = {name: value for name, value in answer.headers.items() if name in _ANSWERED}
     if location := answer.headers.get("location"):
         headers["location"] = PREFIX + location if location.startswith("/") else location
-    return StreamingResponse(_body(answer), answer.status_code, headers)
+    return Passing(answer, headers)
 
 
 @router.websocket("/{path:path}")
@@ -101,12 +102,19 @@ async def dashboard_socket(socket: WebSocket) -> None:
             await asyncio.gather(*ways, return_exceptions=True)
 
 
-async def _body(answer: httpx.Response) -> AsyncIterator[bytes]:
-    try:
-        async for chunk in answer.aiter_raw():
-            yield chunk
-    finally:
-        await answer.aclose()
+class Passing(StreamingResponse):
+    """Passes an answer of the dashboard on, and lets go of it also where nobody waits for its first byte."""
+
+    def __init__(self, answer: httpx.Response, headers: Mapping[str, str]) -> None:
+        super().__init__(answer.aiter_raw(), answer.status_code, headers)
+        self._answer = answer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Sends it."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            await self._answer.aclose()
 
 
 async def _there(socket: WebSocket, upstream: ClientConnection) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import re
 import time
@@ -14,10 +15,12 @@ from urllib.parse import urlsplit
 import httpx
 import psutil
 import pytest
+from starlette.types import Message
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from service.app import create_app
+from service.routes.dask import Passing
 from service.settings import Settings
 from sweeps.coordinator import Coordinator
 from tests.service.test_errors import assert_problem
@@ -68,6 +71,22 @@ def test_its_pages_and_their_files_are_there(proxied: httpx.Client) -> None:
     assert proxied.get("/dask/info/main/workers.html").status_code == 200
     assert proxied.get("/dask/nothing").status_code == 404
     assert proxied.get("/dask/json/counts.json?x=1").json()["workers"] == 1
+
+
+def test_who_leaves_before_the_first_byte_leaves_no_connection_behind(url: str) -> None:
+    async def leave() -> bool:
+        async def gone() -> Message:
+            return {"type": "http.disconnect"}
+
+        async def send(_: Message) -> None:
+            await asyncio.sleep(60)
+
+        async with httpx.AsyncClient(trust_env=False) as upstream:
+            answer = await upstream.send(upstream.build_request("GET", f"{url}/healthz"), stream=True)
+            await Passing(answer, {})({"type": "http", "asgi": {"spec_version": "2.3"}}, gone, send)
+            return answer.is_closed
+
+    assert asyncio.run(leave())
 
 
 def test_its_pages_move(proxied: httpx.Client) -> None:
