@@ -62,7 +62,7 @@ class View:
 
     @property
     def width(self) -> int:
-        """Characters of a panel, its title included."""
+        """Characters of a panel; a longer title is cut off."""
         return max(self.across * len(self.times), _NARROWEST)
 
     @property
@@ -100,8 +100,9 @@ class View:
             # Points that refinement added for other panels are none of this one's.
             known = [i for i in kept if any(value is not None for value in phi[i])]
             kept = _thinned(known or kept, self.points)
+        title = "  ".join(f"{_SYMBOLS[axis]}={_short(value)}" for axis, value in place.items())
         return Panel(
-            "  ".join(f"{_SYMBOLS[axis]}={_short(value)}" for axis, value in place.items()),
+            title if len(title) <= self.width else title[: self.width - 1] + "…",
             tuple(values[i] for i in kept),
             tuple(times),
             tuple(phi[i] for i in kept),

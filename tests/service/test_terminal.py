@@ -66,6 +66,20 @@ def test_as_many_panels_as_fit_are_shown(width: int, height: int, rows: int, col
     assert view_of(_spec(), 20, 5, per_line=2) is None
 
 
+def test_a_title_that_is_too_long_is_cut_off_above_its_panel() -> None:
+    view = View(
+        "bias", (0.1,), (1.0,), ({"tokens": 8, "noise_symmetry": 0.5},), ({"dimension": 10**6},), 1, 2
+    )
+    found = {"dims": [], "data": 0.5}
+    document = {
+        "coords": {"bias": {"data": 0.1}, "time": {"data": 1.0}},
+        "data_vars": dict.fromkeys(("collapse", "p_unclustered", "critical_bias"), found),
+    }
+    ((panel,),) = view.panels(document)
+    assert panel.title == "n=1000000  N=8 …"
+    assert len(panel.title) == view.width
+
+
 def test_long_axes_are_thinned_and_asked_for_by_label() -> None:
     view = view_of(_spec(bias={"start": 0.001, "stop": 1, "num": 500, "spacing": "log"}), 80, 24, per_line=2)
     assert view is not None
