@@ -83,10 +83,8 @@ class View:
 
     def panels(self, document: Mapping[str, Any]) -> list[list[Panel]]:
         """What the service answered to ``query``, a dataset in the layout of ``xarray.Dataset.to_dict``."""
-        return [
-            [self._panel(_Answer(document), {**column, **row}) for column in self.columns]
-            for row in self.rows
-        ]
+        answer = _Answer(document)
+        return [[self._panel(answer, {**column, **row}) for column in self.columns] for row in self.rows]
 
     def _panel(self, answer: _Answer, place: Mapping[str, Any]) -> Panel:
         times = answer.values("time")
@@ -150,6 +148,10 @@ class _Answer:
     def __init__(self, document: Mapping[str, Any]) -> None:
         self._coords = document["coords"]
         self._arrays = document["data_vars"]
+        self._positions = {
+            axis: {value: position for position, value in enumerate(self.values(axis))}
+            for axis in self._coords
+        }
 
     def values(self, axis: str) -> list[Any]:
         """Of an axis; one that was dropped has one value."""
@@ -160,7 +162,7 @@ class _Answer:
         """A variable's value there, None for NaN."""
         found = self._arrays[name]["data"]
         for axis in self._arrays[name]["dims"]:
-            found = found[self.values(axis).index(place[axis])] if axis in place else found[0]
+            found = found[self._positions[axis][place[axis]]] if axis in place else found[0]
         return None if found is None else float(found)
 
 
