@@ -69,14 +69,14 @@ def test_a_line_for_each_request_and_none_for_polls(
     )
     http.post("/v1/sweeps", json=small_spec)
     http.get("/no%0Aroute")
-    http.request("FOO", "/healthz")
+    http.request("PROPFIND", "/healthz")
     http.get("/healthz")  # a line is written after its answer: this one comes after all the others
     told = [record for record in caplog.records if record.name == "service.observe"]
     assert [record.getMessage() for record in told] == [
         f"GET /v1/sweeps/{sweep.id}/data 200",
         "POST /v1/sweeps 200",
         "GET /no%0Aroute 404",
-        "FOO /healthz 405",
+        "PROPFIND /healthz 405",
     ]
     fields = told[0].__dict__
     assert (fields["method"], fields["status"], fields["sweep"]) == ("GET", 200, sweep.id)
@@ -145,7 +145,7 @@ def test_metrics_count_requests_sweeps_and_work(http: httpx.Client, sweep: Sweep
     before, succeeded = _metrics(http), _succeeded(http)
     http.get(f"/v1/sweeps/{sweep.id}")
     http.get("/v1/sweeps/0123456789ab")
-    http.request("FOO", "/nowhere/at/all")
+    http.request("PROPFIND", "/nowhere/at/all")
     after = _metrics(http)
     assert after[requests] == before.get(requests, 0) + 1
     assert after["rqf_requests_total", route | {("status", "404")}] >= 1
