@@ -45,7 +45,7 @@ def _info(state: str, fraction: float = 1.0, error: str | None = None) -> dict[s
         "created": "2026-01-01T00:00:00Z",
         "error": error,
         "spec": {},
-        "links": {"self": "s", "zarr": "z", "data": "d", "plot": "p"},
+        "links": {"self": "s", "events": "e", "zarr": "z", "data": "d", "plot": "p"},
         "added_by_a_newer_service": True,
     }
 
