@@ -24,7 +24,8 @@ class LiveDiagram:
     """What a terminal can show of a sweep, as the service has it; nothing while there is nothing."""
 
     def __init__(self, sweep: Sweep, console: Console) -> None:
-        self._sweep = sweep
+        # An answer that may come later is not waited for: the bar below would stand still.
+        self._sweep = sweep.client.with_options(patience=0).sweep(sweep.id)
         self._console = console
         self._drawn_for: tuple[Any, ...] = ()
         self._diagram: Text | str = ""

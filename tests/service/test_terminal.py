@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
 from rich.console import Console
 from rich.text import Text
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
 
-from service.client import Sweep
+from service.client import Client, Sweep
 from service.console import progress_bar
 from service.terminal.blocks import colour_of, draw
 from service.terminal.live import LiveDiagram
 from service.terminal.view import Panel, View, view_of
 from sweeps.spec import SweepSpec, parse_spec
+
+Serve = Callable[..., AbstractContextManager[str]]
 
 
 def _spec(**changes: Any) -> SweepSpec:
@@ -144,6 +152,21 @@ def test_a_sweep_is_drawn_as_the_service_has_it(sweep: Sweep) -> None:
     stranger = info.model_copy(update={"spec": {"dimension": 3}, "state": "queued"})
     diagram.update(stranger)
     assert diagram.__rich__() is drawn
+
+
+def test_what_cannot_be_read_now_keeps_nobody_waiting(serve: Serve, sweep: Sweep) -> None:
+    asked: list[str] = []
+
+    async def busy(request: Request) -> Response:
+        asked.append(request.url.path)
+        return PlainTextResponse("busy", 503, {"Retry-After": "1"})
+
+    console = Console(file=io.StringIO(), width=80, height=24)
+    with serve(Starlette(routes=[Route("/{path:path}", busy)])) as url, Client(url) as client:
+        diagram = LiveDiagram(client.sweep(sweep.id), console)
+        diagram.update(sweep.status())
+    assert asked == [f"/v1/sweeps/{sweep.id}/data"]
+    assert diagram.__rich__() == ""
 
 
 def test_where_there_is_no_terminal_there_are_lines(sweep: Sweep) -> None:
