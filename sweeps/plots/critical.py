@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from sweeps.errors import PlotError
-from sweeps.plots.parts import BOUNDARY, INTERVAL, extra_axes, part, positive_bias, refuse_extra_axes, thinned
+from sweeps.plots.parts import BOUNDARY, INTERVAL, extra_axes, part, positive_bias, refuse_extra_axes, thin, thinned
 from sweeps.plots.style import (
     INK,
     LABELS,
@@ -85,6 +85,7 @@ def needed(dataset: xr.Dataset) -> xr.Dataset:
         raise PlotError("two values of bias or more, for a boundary")
     data = part(dataset, BOUNDARY)
     refuse_extra_axes(data, *extra_axes(data)[:1])
+    data = thin(data, {"tokens": MAX_ROWS})
     return data.assign_coords(bias=("bias", dataset.bias.values))
 
 
@@ -96,7 +97,7 @@ def boundary(dataset: xr.Dataset) -> Picture:
     that of a sweep. Raises PlotError where more extra axes are left, and where there is one bias only.
     """
     data = needed(dataset).load()
-    columns = thinned(data.tokens, MAX_ROWS)
+    columns = data.tokens.values.tolist()
     rows = _rows(data)
     figure = new_figure(2.4 + 3.2 * max(len(columns), 1.7), 1.3 + 3.3 * len(rows))
     axes = figure.subplots(len(rows), len(columns), sharex="row", sharey=True, squeeze=False)

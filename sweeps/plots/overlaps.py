@@ -13,7 +13,7 @@ from scipy.special import betainc
 
 from sweeps.errors import PlotError
 from sweeps.intervals import FloatArray
-from sweeps.plots.parts import extra_axes, part, spec_of, thinned
+from sweeps.plots.parts import extra_axes, part, spec_of, thin
 from sweeps.plots.style import INK, Picture, label, new_figure, shades, soften
 
 _MAX_ROWS, _MAX_COLUMNS, _MAX_TIMES = 3, 4, 6
@@ -35,8 +35,7 @@ def needed(dataset: xr.Dataset) -> xr.Dataset:
         others = [dim for dim in data.realizations.dims if dim != "bias"]
         everywhere = (data.realizations > 0).all(others).values
         data = data.isel(bias=everywhere) if everywhere.any() else data
-    most = {rows: _MAX_ROWS, columns: _MAX_COLUMNS, "time": _MAX_TIMES}
-    data = data.sel({axis: thinned(data[axis], count) for axis, count in most.items()})
+    data = thin(data, {rows: _MAX_ROWS, columns: _MAX_COLUMNS, "time": _MAX_TIMES})
     return data.transpose(rows, columns, "time", "overlap")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -67,6 +67,11 @@ def thinned(axis: xr.DataArray, most: int) -> list[Any]:
     """At most so many values of an axis, spread evenly, the ends among them."""
     picked = np.unique(np.linspace(0, axis.size - 1, min(most, axis.size)).round().astype(int))
     return list(axis.values[picked].tolist())
+
+
+def thin(data: xr.Dataset, most: Mapping[str, int]) -> xr.Dataset:
+    """At most so many values of each axis that is named, as ``thinned`` picks them; lazily."""
+    return data.sel({axis: thinned(data[axis], count) for axis, count in most.items()})
 
 
 def spec_of(dataset: xr.Dataset) -> dict[str, Any]:

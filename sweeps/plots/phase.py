@@ -24,7 +24,7 @@ from sweeps.plots.parts import (
     positive_bias,
     refuse_extra_axes,
     spec_of,
-    thinned,
+    thin,
 )
 from sweeps.plots.style import (
     INK,
@@ -63,6 +63,7 @@ def needed(dataset: xr.Dataset) -> xr.Dataset:
     hint = " (or of bias)" if with_bias and set(extra_axes(data)) <= set(LABELS) else ""
     refuse_extra_axes(data, plane.vertical, plane.horizontal, hint=hint)
     data = positive_bias(data) if plane.vertical == "bias" else data.isel(bias=0)
+    data = thin(data, {"tokens": MAX_ROWS, "dimension": MAX_COLUMNS})
     return data if plane.horizontal == "time" else data.isel(time=-1)
 
 
@@ -76,7 +77,7 @@ def phase_diagram(dataset: xr.Dataset) -> Picture:
     """
     data = needed(dataset).load()
     plane = plane_of(data)
-    rows, columns = thinned(data.tokens, MAX_ROWS), thinned(data.dimension, MAX_COLUMNS)
+    rows, columns = data.tokens.values.tolist(), data.dimension.values.tolist()
     figure = new_figure(2.5 + 2.5 * max(len(columns), 2), 2.0 + 2.6 * len(rows))
     axes = figure.subplots(len(rows), len(columns), sharex=True, sharey=True, squeeze=False)
     for (row, column), panel in np.ndenumerate(axes):

@@ -10,7 +10,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from sweeps.errors import PlotError
-from sweeps.plots.parts import COLLAPSE, at_time, part, positive_bias, refuse_extra_axes, thinned
+from sweeps.plots.parts import COLLAPSE, at_time, part, positive_bias, refuse_extra_axes, thin
 from sweeps.plots.style import INK, MARKERS, MAX_CURVES, Picture, label, new_figure, shades, soften
 
 
@@ -18,7 +18,8 @@ def needed(dataset: xr.Dataset, time: float | None = None) -> xr.Dataset:
     """What ``collapse`` draws, lazily. Raises PlotError as it does."""
     data = part(dataset, (*COLLAPSE, "predicted_critical_bias"))
     refuse_extra_axes(data)
-    return at_time(positive_bias(data), time)
+    data = thin(positive_bias(data), {"dimension": MAX_CURVES, "tokens": len(MARKERS)})
+    return at_time(data, time)
 
 
 def collapse(dataset: xr.Dataset, time: float | None = None) -> Picture:
@@ -32,9 +33,8 @@ def collapse(dataset: xr.Dataset, time: float | None = None) -> Picture:
         raise PlotError("bias noise without attention: the asymptotic law is known for no other")
     figure = new_figure(8.0, 5.6)
     axes = figure.subplots()
-    dimensions = thinned(data.dimension, MAX_CURVES)
-    for dimension, shade in zip(dimensions, shades(len(dimensions)), strict=True):
-        for tokens, marker in zip(thinned(data.tokens, len(MARKERS)), MARKERS, strict=False):
+    for dimension, shade in zip(data.dimension.values, shades(data.sizes["dimension"]), strict=True):
+        for tokens, marker in zip(data.tokens.values, MARKERS, strict=False):
             _draw(axes, data.sel(dimension=dimension, tokens=tokens), shade, marker)
     scaled = math.log(2) * data.bias / data.predicted_critical_bias
     left, right = min(0.5 * float(scaled.min()), 0.1), max(min(2 * float(scaled.max()), 30.0), 3.0)

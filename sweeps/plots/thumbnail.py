@@ -11,7 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from sweeps.errors import PlotError
-from sweeps.plots.parts import thinned
+from sweeps.plots.parts import thin
 from sweeps.plots.phase import needed, plane_of, region_colours
 from sweeps.variables import ALL
 
@@ -29,10 +29,10 @@ def thumbnail(dataset: xr.Dataset) -> bytes:
     if (data := _drawn(dataset)) is not None:
         plane = plane_of(data)
         data = data[["collapse", "p_unclustered"]].isel(tokens=0)
-        shown = thinned(data.dimension, WIDTH // HEIGHT)
-        data = data.sel(dimension=shown).transpose("dimension", plane.vertical, plane.horizontal).load()
-        width = (WIDTH - _GAP * (len(shown) - 1)) // len(shown)
-        for place in range(len(shown)):
+        data = data.transpose("dimension", plane.vertical, plane.horizontal).load()
+        panels = data.sizes["dimension"]
+        width = (WIDTH - _GAP * (panels - 1)) // panels
+        for place in range(panels):
             left = place * (width + _GAP)
             picture[:, left : left + width] = _panel(data.isel(dimension=place), width)
     return _png(picture)
@@ -40,6 +40,7 @@ def thumbnail(dataset: xr.Dataset) -> bytes:
 
 def _drawn(dataset: xr.Dataset) -> xr.Dataset | None:
     """What of it can be drawn, lazily; None for nothing."""
+    dataset = thin(dataset, {"dimension": WIDTH // HEIGHT})
     first = {dim: 0 for dim in dataset.collapse.dims if dim not in ALL}
     for part in (dataset, dataset.isel(first)):
         with suppress(PlotError):

@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 
 from sweeps.errors import PlotError
-from sweeps.plots import collapse, phase_diagram, save
+from sweeps.plots import KINDS, Kind, collapse, phase_diagram, save
 
 
 def test_the_phase_diagram_has_a_panel_for_each_dimension_and_token_number(dataset: xr.Dataset) -> None:
@@ -53,6 +53,17 @@ def test_small_empty_and_large_datasets_are_drawn(
     dataset = empty(**changes)
     assert len(phase_diagram(dataset).axes) <= 4 * 5 + 1
     collapse(dataset)
+
+
+@pytest.mark.parametrize(
+    ("kind", "tokens", "dimensions"), [("phase", 4, 5), ("collapse", 6, 8), ("boundary", 4, 38)]
+)
+def test_no_more_is_read_than_is_drawn(
+    kind: Kind, tokens: int, dimensions: int, empty: Callable[..., xr.Dataset]
+) -> None:
+    dataset = empty(dimension=list(range(2, 40)), tokens=list(range(2, 10)))
+    sizes = KINDS[kind].needed(dataset).sizes
+    assert (sizes["tokens"], sizes["dimension"]) == (tokens, dimensions)
 
 
 def _attention(empty: Callable[..., xr.Dataset], **changes: Any) -> xr.Dataset:
