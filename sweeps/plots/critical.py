@@ -13,31 +13,36 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from sweeps.errors import PlotError
-from sweeps.plots.parts import BOUNDARY, INTERVAL, extra_axes, part, positive_bias, refuse_extra_axes, thin, thinned
+from sweeps.plots.parts import (
+    BOUNDARY,
+    INTERVAL,
+    extra_axes,
+    part,
+    positive_bias,
+    refuse_extra_axes,
+    thin,
+    thinned,
+)
 from sweeps.plots.style import (
-    INK,
     LABELS,
     MARKERS,
     MAX_CURVES,
     MAX_ROWS,
     POINTS,
-    PREDICTION,
     Picture,
-    edges,
     label,
     legend_points,
-    measured_handle,
     new_figure,
     scale,
     shades,
     soften,
 )
+from sweeps.plots.theory import boundary_handles, draw_theory
 
 #: Fewer dimensions than this are no curve over dimension, save where there is one time alone.
 _FEWEST_DIMENSIONS = 3
 _MAX_TIMES = 5
 _MAX_TICKS = 6
-_LINES = (("predicted_critical_bias", "--", 1.3), ("exact_critical_bias", "-", 1.1))
 
 
 @dataclass(frozen=True)
@@ -112,7 +117,10 @@ def boundary(dataset: xr.Dataset) -> Picture:
         )
     axes[0, 0].set(yscale="log", ylim=_limits(data))
     figure.legend(
-        handles=_handles(data), loc="outside lower center", ncols=min(3, 1 + len(columns)), frameon=False
+        handles=boundary_handles(data),
+        loc="outside lower center",
+        ncols=min(3, 1 + len(columns)),
+        frameon=False,
     )
     figure.suptitle(r"The bias $\gamma^*$ at which two antipodal clusters become one")
     return figure
@@ -132,18 +140,7 @@ def _rows(data: xr.Dataset) -> list[_Row]:
 def _draw_panel(panel: Axes, data: xr.Dataset, row: _Row) -> None:
     x = data[row.along]
     for curve, style in row.curves(data):
-        for name, dashes, width in _LINES:
-            values = curve[name].values
-            # A single value has no line through it: it is drawn across the panel.
-            along = x.values if x.size > 1 else edges(x)
-            panel.plot(
-                along,
-                np.broadcast_to(values, along.shape),
-                dashes,
-                color=style["color"],
-                linewidth=width,
-                zorder=1,
-            )
+        draw_theory(panel, curve, row.along, style["color"])
         middle, low, high = (curve[name].values for name in INTERVAL)
         panel.errorbar(
             x.values, middle, np.stack([middle - low, high - middle]), linestyle="", **POINTS | style
@@ -164,12 +161,3 @@ def _limits(data: xr.Dataset) -> tuple[float, float]:
         ends = positive_bias(data).bias.values[[0, -1]]
     room = max(1.4, math.sqrt(ends[1] / ends[0]) ** 0.2)
     return float(ends[0] / room), float(ends[1] * room)
-
-
-def _handles(data: xr.Dataset) -> list[Line2D]:
-    handles = [measured_handle()]
-    if np.isfinite(data.exact_critical_bias).any():
-        handles.append(Line2D([], [], color=INK, linewidth=1.1, label="exact ($N=2$)"))
-    if np.isfinite(data.predicted_critical_bias).any():
-        handles.append(Line2D([], [], linestyle="--", color=INK, linewidth=1.3, label=PREDICTION))
-    return handles

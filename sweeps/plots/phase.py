@@ -32,14 +32,13 @@ from sweeps.plots.style import (
     MAX_COLUMNS,
     MAX_ROWS,
     POINTS,
-    PREDICTION,
     Picture,
     edges,
     label,
-    measured_handle,
     new_figure,
     scale,
 )
+from sweeps.plots.theory import boundary_handles, draw_theory
 
 #: Points along each axis from which the critical line is interpolated.
 _FINE = 80
@@ -72,8 +71,7 @@ def phase_diagram(dataset: xr.Dataset) -> Picture:
 
     With a single bias, and extra axes instead: Φ over time and that axis, or over two of them at the last
     time, with the line beyond which attention lets no two tokens without bias end antipodal. The dataset is
-    that of a sweep (interface of ``summary.summarise``). Raises PlotError where other extra axes are left, or
-    there is no positive bias to draw.
+    that of a sweep. Raises PlotError where other extra axes are left, or there is no positive bias to draw.
     """
     data = needed(dataset).load()
     plane = plane_of(data)
@@ -145,16 +143,9 @@ def _draw_boundary(panel: Axes, here: xr.Dataset) -> None:
     time = here.time.values
     middle = here.critical_bias.values
     errors = np.stack([middle - here.critical_bias_low.values, here.critical_bias_high.values - middle])
-    limits = edges(here.bias)[[0, -1]]
-    # A single time has no line through it: the values are drawn across its cells.
-    along = time if time.size > 1 else edges(here.time)
-    for values, style, width in (
-        (here.predicted_critical_bias, "--", 1.6),
-        (here.exact_critical_bias, "-", 1.2),
-    ):
-        panel.plot(along, np.broadcast_to(values.values, along.shape), style, color=INK, linewidth=width)
+    draw_theory(panel, here, "time")
     panel.errorbar(time, middle, errors, fmt="o", **POINTS)
-    panel.set_ylim(*limits)
+    panel.set_ylim(*edges(here.bias)[[0, -1]])
     panel.set_xlim(*edges(here.time)[[0, -1]])
 
 
@@ -190,7 +181,7 @@ def _finish(figure: Picture, axes: NDArray[Any], data: xr.Dataset, plane: Plane)
     bar.set_ticks(
         [0, 0.25, 0.5, 0.75, 1], labels=["0  two clusters", "0.25", "0.5", "0.75", "1  one cluster"]
     )
-    handles = _boundary_handles(data) if plane.vertical == "bias" else _critical_handles(data)
+    handles: list[Any] = boundary_handles(data) if plane.vertical == "bias" else _critical_handles(data)
     handles.append(
         Patch(facecolor=_GREY, edgecolor="#777777", hatch="////", linewidth=0, label="most not clustered yet")
     )
@@ -205,15 +196,6 @@ def _title(data: xr.Dataset, plane: Plane) -> tuple[str, str]:
         return common, "when a bias merges two antipodal clusters into one"
     when = "" if plane.horizontal == "time" else f" at time {float(data.time):.3g}"
     return common, f"one cluster or two{when}, bias {float(data.bias):.3g}"
-
-
-def _boundary_handles(data: xr.Dataset) -> list[Any]:
-    handles: list[Any] = [measured_handle()]
-    if np.isfinite(data.predicted_critical_bias).any():
-        handles.append(Line2D([], [], linestyle="--", color=INK, label=PREDICTION))
-    if np.isfinite(data.exact_critical_bias).any():
-        handles.append(Line2D([], [], color=INK, linewidth=1.2, label="exact ($N=2$)"))
-    return handles
 
 
 def _critical_handles(data: xr.Dataset) -> list[Any]:

@@ -42,7 +42,6 @@ LABELS = {
     "inverse_temperature": r"inverse temperature $\kappa$",
     "noise_symmetry": r"noise symmetry $\tau$",
 }
-PREDICTION = r"late-time prediction $\ln2\,\frac{\pi}{4}B(\frac{n-1}{2},\frac{1}{2})/t$"
 MEASURED = r"measured $\gamma^*$ ($\Phi=\frac{1}{2}$), 95 % interval"
 #: How measured points with their intervals are marked.
 POINTS: dict[str, Any] = {
