@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,13 +12,40 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 from scipy.special import betainc
 
+from rqf_engine.moments import OVERLAP_BINS
 from sweeps.errors import PlotError
 from sweeps.intervals import FloatArray
 from sweeps.plots.parts import extra_axes, part, spec_of, thin
 from sweeps.plots.style import INK, Picture, label, new_figure, shades, soften
 
 _MAX_ROWS, _MAX_COLUMNS, _MAX_TIMES = 3, 4, 6
+_WIDTH = 2 / OVERLAP_BINS
 _INK_OF_UNIFORM: dict[str, Any] = {"color": INK, "linestyle": ":", "linewidth": 1.0}
+
+
+@dataclass(frozen=True)
+class _Bins:
+    """The bins of the overlap that a dataset has, numbered from −1 on, be they all of them or a selection."""
+
+    numbers: NDArray[np.intp]
+
+    @classmethod
+    def of(cls, data: xr.Dataset) -> _Bins:
+        return cls(np.floor((data.overlap.values + 1) / _WIDTH).astype(np.intp))
+
+    @property
+    def ends(self) -> FloatArray:
+        """Of all bins from the first to the last."""
+        return np.asarray(-1 + _WIDTH * np.arange(self.numbers.min(), self.numbers.max() + 2))
+
+    def densities(self, counts: FloatArray) -> FloatArray:
+        """Of the pairs counted in these bins, and of no others, from the first bin to the last.
+
+        NaN, a gap, where there is none: a logarithmic axis has no place for it.
+        """
+        found = np.full(self.ends.size - 1, np.nan)
+        found[self.numbers - self.numbers.min()] = counts / (np.nansum(counts) or 1.0) / _WIDTH
+        return np.where(found > 0, found, np.nan)
 
 
 def needed(dataset: xr.Dataset) -> xr.Dataset:
@@ -43,8 +71,9 @@ def histogram(dataset: xr.Dataset) -> Picture:
     """Density of the overlap x·y of two tokens in [−1, 1], at a few times, which colours tell apart.
 
     Rows and columns of panels are what varies of bias, extra axes and dimension, else tokens; of several
-    numbers of tokens the largest, whose pairs are most. Dotted: tokens that start uniform. The dataset is
-    that of a sweep. Raises PlotError where more axes are left.
+    numbers of tokens the largest, whose pairs are most. Dotted: tokens that start uniform. Of a selection of
+    bins it is the density among the pairs in these, as the axis says. The dataset is that of a sweep. Raises
+    PlotError where more axes are left.
     """
     data = needed(dataset).load()
     rows, columns = map(str, data.overlap_histogram.dims[:2])
@@ -62,24 +91,19 @@ def histogram(dataset: xr.Dataset) -> Picture:
 
 
 def _draw_panel(panel: Axes, data: xr.Dataset) -> None:
-    ends = np.linspace(-1, 1, data.sizes["overlap"] + 1)
-    width = ends[1] - ends[0]
+    bins = _Bins.of(data)
     if spec_of(data).get("initial", {}).get("kind") == "uniform":
-        shares = np.diff(_uniform_share_below(ends, int(data.dimension)))
-        panel.stairs(_without_zeros(shares / width), ends, baseline=None, **_INK_OF_UNIFORM)
+        shares = np.diff(_uniform_share_below(bins.ends, int(data.dimension)))
+        uniform = bins.densities(shares[bins.numbers - bins.numbers.min()])
+        panel.stairs(uniform, bins.ends, baseline=None, **_INK_OF_UNIFORM)
+    centres = bins.ends[:-1] + _WIDTH / 2
+    outermost = np.abs(centres) > 1 - _WIDTH
     for at, shade in enumerate(shades(data.sizes["time"])):
-        counts = data.overlap_histogram.isel(time=at).values
-        density = counts / max(counts.sum(), 1) / width
-        panel.stairs(_without_zeros(density), ends, baseline=None, color=shade, linewidth=1.3)
+        density = bins.densities(data.overlap_histogram.isel(time=at).values)
+        panel.stairs(density, bins.ends, baseline=None, color=shade, linewidth=1.3)
         # The clusters are in the outermost bins, which alone would be too short a line to see.
-        outer = _without_zeros(density[[0, -1]])
-        panel.plot([-1 + width / 2, 1 - width / 2], outer, "o", color=shade, markersize=3.5)
+        panel.plot(centres[outermost], density[outermost], "o", color=shade, markersize=3.5)
     soften(panel)
-
-
-def _without_zeros(density: FloatArray) -> FloatArray:
-    """Gaps where there is nothing: a logarithmic axis has no place for it."""
-    return np.where(density > 0, density, np.nan)
 
 
 def _uniform_share_below(overlap: FloatArray, dimension: int) -> FloatArray:
@@ -89,13 +113,19 @@ def _uniform_share_below(overlap: FloatArray, dimension: int) -> FloatArray:
 
 
 def _finish(figure: Picture, axes: NDArray[Any], data: xr.Dataset, beside: str) -> None:
+    bins = _Bins.of(data)
     for panel in axes[-1]:
         panel.set_xlabel("overlap of two tokens", fontsize=10)
     for panel in axes[:, 0]:
-        panel.set_ylabel("density", fontsize=10)
-    density = 32 / data.overlap_histogram.sum("overlap")
+        panel.set_ylabel(
+            "density" if bins.numbers.size == OVERLAP_BINS else "density in these bins", fontsize=10
+        )
+    density = 1 / (_WIDTH * data.overlap_histogram.sum("overlap"))
     least = float(density.where(np.isfinite(density)).min())
-    axes[0, 0].set(yscale="log", xlim=(-1.04, 1.04), ylim=(max(0.5 * least, 1e-3) if least < 1 else 1e-3, 64))
+    first, last = bins.ends[[0, -1]]
+    room = 0.02 * (last - first)
+    bottom = max(0.5 * least, 1e-3) if least < 1 else 1e-3
+    axes[0, 0].set(yscale="log", xlim=(first - room, last + room), ylim=(bottom, 2 / _WIDTH))
     times = data.time.values.tolist()
     handles = [
         Line2D([], [], color=shade, linewidth=3, label=label("time", time))

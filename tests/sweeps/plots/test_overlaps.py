@@ -34,6 +34,22 @@ def test_each_panel_has_the_density_at_each_time(dataset: xr.Dataset) -> None:
     assert all(np.sum(density) == pytest.approx(32) for panel in figure.axes for density in _densities(panel))
 
 
+def test_selected_bins_stay_where_they_are(dataset: xr.Dataset) -> None:
+    chosen = [4, 5, 9]
+    panel = histogram(dataset.isel(overlap=chosen)).axes[0]
+    (*_, last) = (patch for patch in panel.patches if isinstance(patch, StepPatch))
+    density, ends, _ = last.get_data()
+    np.testing.assert_allclose(ends, -1 + np.arange(4, 11) / 32)
+    counts = dataset.overlap_histogram.isel(overlap=chosen).sel(dimension=3, bias=0, tokens=4).isel(time=-1)
+    expected = np.full(6, np.nan)
+    expected[[0, 1, 5]] = counts / counts.sum() * 32
+    np.testing.assert_allclose(density, expected)
+    # Uniform in three dimensions: in each of these bins as many.
+    np.testing.assert_allclose(_densities(panel)[0][[0, 1, 5]], 32 / 3)
+    assert panel.get_ylabel() == "density in these bins"
+    assert panel.get_xlim() == pytest.approx((ends[0], ends[-1]), abs=0.01)
+
+
 def test_rows_and_columns_are_what_varies(dataset: xr.Dataset, empty: Callable[..., xr.Dataset]) -> None:
     one_bias = histogram(dataset.sel(bias=1.0))
     assert [panel.get_title() for panel in one_bias.axes] == [
