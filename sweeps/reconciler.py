@@ -27,7 +27,7 @@ from sweeps.speed import Speed
 from sweeps.state import Event
 from sweeps.status import ClusterInfo, Progress
 from sweeps.store import Store, is_full
-from sweeps.telling import note, publish, reason, summary
+from sweeps.telling import note, publish, reason_of, summary_of_failures
 
 log = logging.getLogger(__name__)
 
@@ -236,7 +236,7 @@ class Reconciler:
                 self._stall(id, str(error))
             else:
                 log.exception("sweep %s cannot be started", id, extra={"sweep": id})
-                self._end(id, "fail", reason(error))
+                self._end(id, "fail", reason_of(error))
             return
         if status.state == "queued":
             self._move(id, "start")
@@ -275,7 +275,7 @@ class Reconciler:
         if not publish(job, self._ledger, _TURN_SECONDS):
             return
         if failures := job.failures():
-            self._end(job.id, "fail", summary(failures))
+            self._end(job.id, "fail", summary_of_failures(failures))
         else:
             job.publish(completed(self._ledger.get(job.id)), _TURN_SECONDS)
             if self._move(job.id, "succeed"):
@@ -340,7 +340,7 @@ class Reconciler:
                 self._stall(job.id, str(error))
             else:
                 log.exception("sweep %s cannot go on", job.id, extra={"sweep": job.id})
-                self._end(job.id, "fail", reason(error))
+                self._end(job.id, "fail", reason_of(error))
 
     def _stall(self, id: str, reason: str) -> None:
         # What was held back lets the ledger note it, which may be on the same disk.

@@ -244,9 +244,9 @@ class Store:
 
     # -- what nobody uses -----------------------------------------------------------------------------
 
-    def unused(self, least_age: float = _LEFTOVER_SECONDS) -> Garbage:
+    def unused(self) -> Garbage:
         """What ``collect_garbage`` would remove."""
-        return weigh(find_garbage(self.root, self._noted_by_others(), least_age))
+        return weigh(find_garbage(self.root, self._noted_by_others(), _LEFTOVER_SECONDS))
 
     def collect_garbage(self, least_age: float = _LEFTOVER_SECONDS) -> Garbage:
         """Remove the cells and theory that no sweep notes, and what writers that were killed left behind.

@@ -44,12 +44,12 @@ def _tell_cells(job: Job, ledger: Ledger) -> None:
     job.tell_cells(lambda cells: ledger.tell_cells(job.id, cells))
 
 
-def summary(failures: Sequence[CellFailure]) -> str:
+def summary_of_failures(failures: Sequence[CellFailure]) -> str:
     """Why a sweep has failed, some of whose cells did."""
     first = ", ".join(f"{name}={value}" for name, value in failures[0].cell.items())
     return f"{len(failures)} failed, the first at {first}: {failures[0].reason}; resume tries them again"
 
 
-def reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
     """Why a sweep has failed that cannot go on."""
     return f"{type(error).__name__}: {error}"
