@@ -26,8 +26,8 @@ from sweeps.status import CellFailure, Census, Progress, SweepStatus, Usage
 #: Of the failures of a sweep, and of each one's reason in characters, so many are kept.
 MAX_FAILURES = 100
 MAX_REASON = 500
-#: Events that are read, or written, at once.
-_EVENTS_AT_ONCE = 1000
+#: Events that are read, or written, and ids that are looked up at once: databases bound what a query names.
+_AT_ONCE = 1000
 
 _News = list[tuple[Kind, str]]
 
@@ -166,10 +166,13 @@ class Ledger:
 
     def known(self, ids: Collection[str]) -> set[str]:
         """Those of ``ids`` that are entered."""
-        if not ids:
-            return set()
+        asked = list(ids)
+        found: set[str] = set()
         with self._transaction() as session:
-            return set(session.scalars(select(SweepRow.id).where(SweepRow.id.in_(ids))))
+            for start in range(0, len(asked), _AT_ONCE):
+                some = SweepRow.id.in_(asked[start : start + _AT_ONCE])
+                found.update(session.scalars(select(SweepRow.id).where(some)))
+        return found
 
     def apply(self, id: str, event: Event, error: str | None = None) -> SweepStatus:
         """Move a sweep to the state that follows. Raises UnknownSweep; Conflict where none does."""
@@ -218,10 +221,10 @@ class Ledger:
         """Tell of cells, by ``events.cell_data``, unless the sweep has ended. Raises UnknownSweep."""
         # Some at a time: of a sweep whose blocks are there already it is 10⁵ at once, for which neither other
         # writers nor those who listen shall wait.
-        for start in range(0, len(cells), _EVENTS_AT_ONCE):
+        for start in range(0, len(cells), _AT_ONCE):
             with self._changing(id) as (sweep, news):
                 if sweep.state not in FINAL:
-                    news.extend(("cell", cell) for cell in cells[start : start + _EVENTS_AT_ONCE])
+                    news.extend(("cell", cell) for cell in cells[start : start + _AT_ONCE])
 
     def cells_told(self, id: str) -> set[str]:
         """The cells of a sweep that were told. Raises UnknownSweep."""
@@ -235,7 +238,7 @@ class Ledger:
         with self._transaction() as session:
             sweep = find(session, id)
             of_it = (EventRow.sweep == sweep.number) & (EventRow.number > after)
-            rows = session.execute(query.where(of_it).limit(_EVENTS_AT_ONCE)).all()
+            rows = session.execute(query.where(of_it).limit(_AT_ONCE)).all()
         return [SweepEvent(*row) for row in rows]
 
     def place(self, id: str, after: int) -> int | None:

@@ -326,6 +326,7 @@ def test_known_are_those_entered(ledger: Ledger) -> None:
     _add(ledger, "a")
     assert ledger.known(["a", "b"]) == {"a"}
     assert ledger.known([]) == set()
+    assert ledger.known([*map(str, range(70_000)), "a"]) == {"a"}  # more than a query may name
 
 
 def test_it_outlives_its_process(database: str) -> None:
