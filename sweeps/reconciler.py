@@ -9,11 +9,12 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from functools import partial
 from typing import Any
 
+from sweeps.accounting import account
 from sweeps.attributes import completed
 from sweeps.dataset import read_attributes, remove_dataset, write_attributes
 from sweeps.dispatcher import Dispatcher
@@ -36,7 +37,7 @@ _SPACE_SECONDS = 5.0
 #: Publishing takes at most this share of one core: the more a dataset costs to write, the rarer it is.
 _PUBLISH_SHARE = 1 / 40
 _PUBLISH_SECONDS = 1.0
-#: One sweep's turn at reading blocks or writing its dataset; then others have theirs.
+#: A turn at beginning sweeps, or of one at reading blocks or writing its dataset; then others have theirs.
 _TURN_SECONDS = 0.5
 
 
@@ -106,7 +107,7 @@ class Reconciler:
     # -- the reconciler's own thread ------------------------------------------------------------------
 
     def _run(self) -> None:
-        # Stock is taken first, before there is a cluster: progress never falls behind what is stored.
+        # Stock is taken first, before the cluster has any of it: progress never falls behind what is stored.
         steps = (
             self._activate,
             self._hand_out,
@@ -154,7 +155,7 @@ class Reconciler:
 
     def _collect(self) -> None:
         """Wait for something to happen, then account for every task that has ended."""
-        busy = any(job.unread or job.done for job in self._jobs.values())
+        busy = self._changed or any(job.unread or job.done for job in self._jobs.values())
         for flight, outcome in self._dispatcher.collect(0.0 if busy else _TICK_SECONDS):
             self._land(flight, outcome)
 
@@ -179,24 +180,10 @@ class Reconciler:
             self._live[job.id] = job.progress()
 
     def _account(self, job: Job, task: Task, outcome: Outcome) -> None:
-        told = {"sweep": job.id}
-        if outcome.error is not None:
-            log.warning("a task of sweep %s failed: %s", job.id, outcome.error, extra=told)
-            job.broke(task, str(outcome.error))
-        elif outcome.result is None:
-            job.lost(task)
+        if (no_space := account(job, task, outcome, self._store.counters)) is not None:
+            self._stall(job.id, no_space)
         else:
-            job.account(task, outcome.result, outcome.worker)
-            self._store.counters.stored([task.blocks[place] for place in outcome.result.stored])
-            for reason in outcome.result.failures.values():
-                log.warning(
-                    "a block of sweep %s failed on %s: %s", job.id, outcome.worker, reason, extra=told
-                )
-            if outcome.result.no_space is not None:
-                self._store.counters.store_failed()
-                self._stall(job.id, outcome.result.no_space)
-                return
-        self._live[job.id] = job.progress()
+            self._live[job.id] = job.progress()
 
     def _activate(self) -> None:
         """Make the jobs those that the ledger wants."""
@@ -207,16 +194,24 @@ class Reconciler:
             # A sweep that was halted and is wanted again already begins anew, from what the store has.
             while self._halted:
                 self._let_go(self._halted.pop())
-            for id, priority in self._ledger.active().items():
-                if id in self._jobs:
-                    self._jobs[id].priority = priority
-                else:
-                    self.precedence.give_way()
-                    self._begin(id)
+            active = self._ledger.active()
+            for id in active.keys() & self._jobs.keys():
+                self._jobs[id].priority = active[id]
+            self._begin_some([id for id in active if id not in self._jobs])
             self._share()
         except Exception:
             self._changed = True  # the next round looks again
             raise
+
+    def _begin_some(self, ids: Sequence[str]) -> None:
+        """Begin these sweeps for a turn: what was begun is not to wait for what comes after it."""
+        deadline = time.monotonic() + _TURN_SECONDS
+        for id in ids:
+            self.precedence.give_way()
+            self._begin(id)
+            if time.monotonic() >= deadline:
+                self._changed = True  # the next round goes on
+                return
 
     def _begin(self, id: str) -> None:
         with self.guard:

@@ -151,10 +151,12 @@ class Ledger:
         return Census(counts, max((now - oldest).total_seconds(), 0.0))
 
     def active(self) -> dict[str, int]:
-        """The sweeps that want to be computed, oldest first: their priority by their id."""
-        query = (
-            select(SweepRow.id, SweepRow.priority).where(SweepRow.state.in_(ACTIVE)).order_by(SweepRow.number)
-        )
+        """The sweeps that want to be computed: their priority by their id.
+
+        Those of the highest priority first, of these the running ones, then the oldest.
+        """
+        order = SweepRow.priority.desc(), SweepRow.state != "running", SweepRow.number
+        query = select(SweepRow.id, SweepRow.priority).where(SweepRow.state.in_(ACTIVE)).order_by(*order)
         with self._transaction() as session:
             return dict(session.execute(query).all())
 

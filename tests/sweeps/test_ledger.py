@@ -228,7 +228,9 @@ def test_active_ones_are_those_that_want_to_be_computed(ledger: Ledger) -> None:
     ledger.apply("paused", "pause")
     ledger.apply("cancelled", "cancel")
     ledger.apply("failed", "fail", "why")
-    assert list(ledger.active()) == ["queued", "running"]
+    assert list(ledger.active()) == ["running", "queued"]
+    ledger.set_priority("queued", 1)
+    assert list(ledger.active().items()) == [("queued", 1), ("running", 0)]
 
 
 def test_cost_adds_up_by_machine_and_progress_is_kept(ledger: Ledger) -> None:

@@ -20,7 +20,8 @@ from sweeps.store import Store
 
 Until = Callable[[Callable[[], object]], None]
 
-SPEC = parse_spec({"dimension": 3, "bias": 0.1, "tokens": 4, "times": 0.2, "realizations": 100})
+_FORM = {"dimension": 3, "bias": 0.1, "tokens": 4, "times": 0.2, "realizations": 100}
+SPEC, OTHER, URGENT = (parse_spec(_FORM | {"seed": seed}) for seed in range(3))
 #: No address at all: that shows at once, other than one where nobody answers.
 _NOWHERE = "nowhere://"
 
@@ -106,3 +107,35 @@ def test_a_sweep_is_let_go_of_where_no_flag_can_be_set(
     reconciler.wake()
     until(lambda: reconciler.progress(SPEC.id) is None)
     assert ledger.get(SPEC.id).state == "cancelled"
+
+
+class _WitnessStore(Store):
+    """A store that notes, as a sweep begins, how many sweeps were told of before."""
+
+    ledger: Ledger
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.begun: dict[str, int] = {}
+
+    def note_cells(self, sweep: str, cells: Iterable[Cell], requests: Iterable[TheoryRequest] = ()) -> None:
+        self.begun[sweep] = sum(len(self.ledger.events(id, 2)) > 0 for id in self.begun)
+        super().note_cells(sweep, cells, requests)
+
+
+def test_of_many_sweeps_some_begin_and_the_first_go_on_meanwhile(
+    tmp_path: Path, ledger: _LostLedger, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sweeps.reconciler._TURN_SECONDS", 0.0)
+    store = _WitnessStore(tmp_path)
+    store.prepare()
+    store.ledger = ledger
+    ledger.add(OTHER.id, "", {}, OTHER.canonical(), Progress())
+    ledger.apply(OTHER.id, "start")
+    ledger.add(URGENT.id, "", {}, URGENT.canonical(), Progress(), priority=1)
+    reconciler = Reconciler(store, ledger, _NOWHERE, None)
+    reconciler.start()
+    until(lambda: len(store.begun) == 3)
+    reconciler.stop()
+    assert store.begun == {URGENT.id: 0, OTHER.id: 1, SPEC.id: 2}
+    assert list(store.begun) == [URGENT.id, OTHER.id, SPEC.id]
