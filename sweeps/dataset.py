@@ -119,7 +119,8 @@ class DatasetFiles:
     def stage(self, attributes: Mapping[str, Any], bare: bool = False) -> None:
         """Lay the dataset out empty where nobody sees it; updates go there until it is revealed.
 
-        bare: only what is read by way of the consolidated metadata; ``resume`` adds the rest.
+        bare: only what is read by way of the consolidated metadata; ``resume`` adds the rest, as does
+        ``complete_metadata``.
         """
         self._place = self.path.with_name(".creating.zarr")
         shutil.rmtree(self._place, ignore_errors=True)
@@ -229,6 +230,18 @@ def write_attributes(path: Path, attributes: Mapping[str, Any], *, always: bool 
         return
     metadata["attributes"] = dict(attributes)
     replace(file, json.dumps(metadata).encode())
+
+
+def complete_metadata(path: Path) -> None:
+    """Give the arrays of the dataset below ``path`` the metadata that they lack, as the root has it.
+
+    Raises OSError, ValueError, LookupError.
+    """
+    root = json.loads((path / "zarr.json").read_bytes())
+    for name, metadata in root["consolidated_metadata"]["metadata"].items():
+        file = path / f"{name}{_OF_ARRAY}"
+        if not file.exists():
+            replace(file, _json(metadata))
 
 
 def open_dataset(path: Path) -> xr.Dataset:

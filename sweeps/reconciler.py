@@ -16,7 +16,7 @@ from typing import Any
 
 from sweeps.accounting import account
 from sweeps.attributes import completed
-from sweeps.dataset import read_attributes, remove_dataset, write_attributes
+from sweeps.dataset import remove_dataset
 from sweeps.dispatcher import Dispatcher
 from sweeps.errors import ClusterLost, Conflict, DatasetDamaged, LedgerLost, UnknownSweep
 from sweeps.executor import Outcome
@@ -28,7 +28,7 @@ from sweeps.speed import Speed
 from sweeps.state import Event
 from sweeps.status import ClusterInfo, Progress
 from sweeps.store import Store, is_full
-from sweeps.telling import note, publish, reason_of, summary_of_failures
+from sweeps.telling import note, publish, put_down, reason_of, summary_of_failures
 
 log = logging.getLogger(__name__)
 
@@ -369,10 +369,7 @@ class Reconciler:
             if (job := self._jobs.get(id)) is not None:
                 self._publish_one(job)
             else:
-                # Nothing was computed here: the versions that stand there are right, whatever ours are.
-                state = self._ledger.get(id).state
-                path = self._store.dataset_path(id)
-                write_attributes(path, read_attributes(path) | {"state": state})
+                put_down(self._store.dataset_path(id), self._ledger.get(id).state)
         except UnknownSweep:
             pass
         except LedgerLost:

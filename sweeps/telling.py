@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from sweeps.attributes import attributes
+from sweeps.dataset import complete_metadata, read_attributes, write_attributes
 from sweeps.errors import LedgerLost
 from sweeps.job import Job
 from sweeps.ledger import Ledger
+from sweeps.state import State
 from sweeps.status import CellFailure
 
 
@@ -21,6 +24,16 @@ def publish(job: Job, ledger: Ledger, seconds: float) -> bool:
     complete = job.publish(attributes(ledger.get(job.id)), seconds)
     _tell_cells(job, ledger)
     return complete
+
+
+def put_down(path: Path, state: State) -> None:
+    """Have the dataset of a sweep that is not computed tell its state, to every kind of reader.
+
+    Raises OSError, ValueError, LookupError.
+    """
+    # Nothing was computed here: the versions that stand there are right, whatever ours are.
+    write_attributes(path, read_attributes(path) | {"state": state})
+    complete_metadata(path)
 
 
 def note(job: Job, ledger: Ledger) -> None:

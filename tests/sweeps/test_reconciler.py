@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 
 from sweeps.cells import Cell
+from sweeps.dataset import Layout, read_attributes
 from sweeps.errors import LedgerLost
 from sweeps.ledger import Ledger
 from sweeps.overlay import TheoryRequest
+from sweeps.plan import make_plan
+from sweeps.publisher import Publisher
 from sweeps.reconciler import Reconciler
 from sweeps.spec import parse_spec
 from sweeps.state import Event
@@ -139,3 +142,21 @@ def test_of_many_sweeps_some_begin_and_the_first_go_on_meanwhile(
     reconciler.stop()
     assert store.begun == {URGENT.id: 0, OTHER.id: 1, SPEC.id: 2}
     assert list(store.begun) == [URGENT.id, OTHER.id, SPEC.id]
+
+
+def test_a_sweep_that_never_began_is_read_array_by_array(
+    reconciler: Reconciler, store: _FullStore, ledger: _LostLedger, until: Until
+) -> None:
+    path = store.dataset_path(OTHER.id)
+    with reconciler.guard:
+        Publisher(path, make_plan(OTHER), OTHER).announce({})
+        ledger.add(OTHER.id, "", {}, OTHER.canonical(), Progress())
+        ledger.apply(OTHER.id, "cancel")
+        reconciler.halt(OTHER.id)
+    reconciler.wake()
+    expected = Layout(make_plan(OTHER), OTHER).files()
+    until(lambda: all((path / key).exists() for key in expected))
+    assert read_attributes(path) == {"state": "cancelled"}
+    assert [
+        key for key in expected if key != "zarr.json" and (path / key).read_bytes() != expected[key]
+    ] == []
