@@ -121,6 +121,8 @@ class Coordinator:
             quota.check(self._ledger.usage(owner) + Usage(1, estimate.cells, estimate.cpu_seconds))
         progress = Progress(blocks_total=estimate.blocks, cells_total=estimate.cells)
         with self._reconciler.guard:
+            # Doomed until it is written: what cannot be is buried with what there is of it.
+            self._store.doom(spec.id)
             self._ledger.add(
                 spec.id,
                 spec.name,
@@ -131,11 +133,23 @@ class Coordinator:
                 owner,
                 cpu_seconds=estimate.cpu_seconds,
             )
-            self._store.spare(spec.id)
-            self._store.note_cells(spec.id, plan.distinct, theory_requests(plan, spec))
-            path = self._store.dataset_path(spec.id)
-            Publisher(path, plan, spec).announce(attributes(self._ledger.get(spec.id)))
+            try:
+                self._store.note_cells(spec.id, plan.distinct, theory_requests(plan, spec))
+                path = self._store.dataset_path(spec.id)
+                Publisher(path, plan, spec).announce(attributes(self._ledger.get(spec.id)))
+                self._store.spare(spec.id)
+            except OSError:
+                self._strike_out(spec.id)
+                raise
         return True
+
+    def _strike_out(self, id: str) -> None:
+        """Take a sweep out of the ledger, which may be on the disk that is full."""
+        with suppress(OSError):
+            self._store.release_reserve()
+        self._ledger.remove(id)
+        with suppress(OSError):
+            self._store.restore_reserve()
 
     def _require_room(self, status: SweepStatus, event: Event, quota: Quota | None) -> None:
         if quota is not None and transition(status.state, event) is not None:

@@ -298,6 +298,22 @@ def test_what_is_too_large_is_refused_and_not_stored(coordinator: Coordinator) -
         coordinator.status(spec.id)
 
 
+def test_what_cannot_be_written_is_not_entered(coordinator: Coordinator, data: Path, until: Until) -> None:
+    spec = _spec(SMALL, seed=27)
+    obstacle = data / "sweeps" / spec.id / ".creating.zarr"
+    obstacle.parent.mkdir()
+    obstacle.write_text("a file where the dataset shall be laid out")
+    with pytest.raises(NotADirectoryError):
+        coordinator.submit(spec)
+    with pytest.raises(UnknownSweep):
+        coordinator.status(spec.id)
+    until(lambda: not obstacle.parent.exists())
+    _, created = coordinator.submit(spec)
+    assert created
+    _finish(coordinator, spec, until)
+    _assert_result(coordinator, spec)
+
+
 def test_the_cluster_is_told(coordinator: Coordinator, until: Until) -> None:
     until(lambda: len(coordinator.cluster().workers) == 2)
     cluster = coordinator.cluster()
