@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from rqf_engine.moments import Moments
 from sweeps.blocks import Block
 from sweeps.dataset import write_attributes
 from sweeps.job import Job
@@ -163,6 +165,21 @@ def test_attributes_may_differ_and_leftovers_do_not_matter(root: Path) -> None:
     path = Store(root).dataset_path(FIXED.id)
     write_attributes(path, json.loads((path / "zarr.json").read_bytes())["attributes"] | {"state": "x"})
     (path / "collapse" / "c" / ".0.partial").write_bytes(b"")
+    assert _verify(root).sound
+
+
+def test_garbage_is_collected_beside_it_however_long_it_takes(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = Store.read_block
+
+    def read_slowly(store: Store, block: Block) -> Moments | None:
+        Store(root).collect_garbage()
+        for scratch in root.glob("sweeps/*/.verified-*"):
+            os.utime(scratch, (0, 0))
+        return read(store, block)
+
+    monkeypatch.setattr(Store, "read_block", read_slowly)
     assert _verify(root).sound
 
 
