@@ -17,6 +17,7 @@ def account(job: Job, task: Task, outcome: Outcome, counters: Counters) -> str |
     if outcome.error is not None:
         log.warning("a task of sweep %s failed: %s", job.id, outcome.error, extra=told)
         job.broke(task, str(outcome.error))
+        counters.store_failed(isinstance(outcome.error, OSError))
         return None
     if outcome.result is None:
         job.lost(task)
@@ -26,6 +27,5 @@ def account(job: Job, task: Task, outcome: Outcome, counters: Counters) -> str |
     for reason in outcome.result.failures.values():
         log.warning("a block of sweep %s failed on %s: %s", job.id, outcome.worker, reason, extra=told)
     no_space: str | None = outcome.result.no_space
-    if no_space is not None:
-        counters.store_failed()
+    counters.store_failed(len(outcome.result.of_store) + (no_space is not None))
     return no_space

@@ -292,7 +292,9 @@ class Coordinator:
             report = verify(self._reconciler.call, self._store.root, status.spec, sample, drawn)
         except OSError:
             self._ledger.get(id)  # deleted meanwhile?
+            self.counters.store_failed()
             raise
+        self.counters.store_failed(len(report.damaged))
         if report.sound:
             return report
         with self._reconciler.guard, suppress(Conflict):  # repaired already by somebody else

@@ -31,10 +31,10 @@ class Counters:
             self.blocks += len(blocks)
             self.realization_steps += steps
 
-    def store_failed(self) -> None:
-        """Count a failure of the store."""
+    def store_failed(self, times: int = 1) -> None:
+        """Count failures of the store."""
         with self._lock:
-            self.store_errors += 1
+            self.store_errors += times
 
     @contextmanager
     def watching(self) -> Iterator[None]:

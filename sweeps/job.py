@@ -269,8 +269,10 @@ class Job:
         stage = self._stage
         remaining = self._remaining()
         total = stage.seconds_done + math.fsum(remaining.values())
+        # Where the store answered for no cell, nothing is done and nothing to come.
+        share = min(stage.seconds_done / total, 1.0) if total else 0.0
         # What is guessed may grow, and what is done is then a smaller part of it: a bar does not go back.
-        self._fraction = 1.0 if self.done else max(self._fraction, min(stage.seconds_done / total, 1.0))
+        self._fraction = 1.0 if self.done else max(self._fraction, share)
         return Progress(
             blocks_done=stage.blocks_done,
             blocks_total=stage.blocks_done + stage.blocks_left,

@@ -200,6 +200,7 @@ class Stage:
         try:
             return self._look_up(standing)
         except OSError as error:
+            self._store.counters.store_failed()
             self.failed[standing.cell.id] = f"{type(error).__name__}: {error}"
             return None
 

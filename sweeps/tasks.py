@@ -22,14 +22,15 @@ class TaskReport:
     """What became of a task, its blocks named by their place in it.
 
     machine: type of processor. kernel_seconds: cpu time in the integrators. stored: blocks that are in the
-    store now. failures: why others are not; what is in neither was not begun, because the sweep is stopped or
-    there is no room to store it, which ``no_space`` then says.
+    store now. failures: why others are not; of_store: those that are the store's. What is in neither was not
+    begun, because the sweep is stopped or there is no room to store it, which ``no_space`` then says.
     """
 
     machine: str = ""
     kernel_seconds: dict[int, float] = field(default_factory=dict)
     stored: set[int] = field(default_factory=set)
     failures: dict[int, str] = field(default_factory=dict)
+    of_store: set[int] = field(default_factory=set)
     no_space: str | None = None
 
 
@@ -51,6 +52,8 @@ def simulate(root: str, sweep: str, blocks: tuple[Block, ...]) -> TaskReport:
             if is_full(error):
                 return replace(report, no_space=str(error))
             report.failures[place] = f"{type(error).__name__}: {error}"
+            if isinstance(error, OSError):
+                report.of_store.add(place)
     return report
 
 

@@ -16,6 +16,7 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rqf_engine import NUMERICS_VERSION
 from rqf_engine.moments import COLUMNS, WIDTH, Moments
 from sweeps.blocks import Block, tree_sum
 from sweeps.dataset import open_dataset, points_along
@@ -291,6 +292,17 @@ def test_failures_name_the_cell(store: Store) -> None:
     ]
     progress = job.progress()
     assert (progress.cells_done, progress.cells_failed, progress.cells_total) == (3, 1, 4)
+
+
+def test_where_the_store_answers_for_no_cell_all_fail_and_are_counted(store: Store) -> None:
+    (store.root / "blocks" / f"v{NUMERICS_VERSION}-t2").write_text("a file where the blocks shall be")
+    job = _job(store, FIXED)
+    assert (job.progress().fraction, job.progress().cells_failed) == (0.0, 4)
+    assert store.counters.store_errors == 4
+    while (task := _next(job)) is not None:
+        assert task.request is not None
+        job.account(task, _perform(store, task), None)
+    assert job.progress().fraction == 1.0
 
 
 @pytest.mark.parametrize("spec", [FIXED, ADAPTIVE], ids=["fixed", "adaptive"])
