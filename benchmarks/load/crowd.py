@@ -17,8 +17,6 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import Self
 
-import numpy as np
-
 from benchmarks.load.http import Connection, Stream
 
 #: Seconds from one request of a client to the next, and within which all clients arrive.
@@ -33,17 +31,12 @@ class Seen:
     seconds: for which they asked; cpu_seconds: that they took themselves.
     """
 
-    clients: int = 0
     seconds: float = 0.0
     cpu_seconds: float = 0.0
     status: list[float] = field(default_factory=list)
     chunk: list[float] = field(default_factory=list)
     errors: dict[str, int] = field(default_factory=dict)
     events: int = 0
-
-    def quantile(self, share: float) -> float:
-        """Of the seconds that a status took."""
-        return float(np.quantile(self.status, share))
 
 
 class Crowd:
@@ -87,12 +80,14 @@ async def _client(url: str, home: str, seen: Seen, errors: Counter[str]) -> None
         seen.events += stream.events
         if stream.status != 200:
             errors[f"stream: {stream.status}"] += 1
+        elif stream.ended.is_set() and not stream.succeeded:
+            errors["stream: broke off"] += 1
         stream.close()
         connection.close()
 
 
 async def _crowd(url: str, id: str, clients: int) -> Seen:
-    seen, errors = Seen(clients), Counter[str]()
+    seen, errors = Seen(), Counter[str]()
     begin, cpu = time.monotonic(), time.process_time()
     home = f"/v1/sweeps/{id}"
     tasks = [asyncio.create_task(_client(url, home, seen, errors)) for _ in range(clients)]

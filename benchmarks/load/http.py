@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _END_OF_HEAD = b"\r\n\r\n"
+#: The last event of a sweep that went well is in the last bytes of its stream.
+_SUCCEEDED, _LAST_BYTES = b'"state":"succeeded"', 300
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,8 @@ class Connection(asyncio.Protocol):
 
     async def request(self, method: str, path: str, body: bytes = b"") -> Answer:
         """Ask, and wait for the whole answer."""
+        if self._transport.is_closing():  # nobody would ever tell that it broke
+            return Answer(0, b"", 0.0, 0.0)
         head = f"{method} {path} HTTP/1.1\r\n".encode() + b"Host: " + self._host + b"\r\n"
         if body:
             head += b"Content-Type: application/json\r\nContent-Length: %d\r\n" % len(body)
@@ -91,7 +95,13 @@ class Stream(asyncio.Protocol):
         self.status = 0
         self.events = 0
         self.bytes = 0
-        self.ended = False
+        self.ended = asyncio.Event()
+        self._last = b""
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether it told that the sweep has succeeded."""
+        return _SUCCEEDED in self._last
 
     @classmethod
     async def open(cls, url: str, path: str) -> Self:
@@ -114,10 +124,11 @@ class Stream(asyncio.Protocol):
             self.status = int(data[9:12])
         self.bytes += len(data)
         self.events += data.count(b"\nevent: ")
+        self._last = (self._last + data)[-_LAST_BYTES:]
 
     def connection_lost(self, _error: Exception | None) -> None:
         """Notes the end."""
-        self.ended = True
+        self.ended.set()
 
     def close(self) -> None:
         """Close the connection."""

@@ -74,6 +74,8 @@ async def _submit_all(url: str, store: Path) -> Outcome:
             spec = json.dumps(_SPEC | {"seed": seed}).encode()
             answer = await connection.request("POST", "/v1/sweeps", spec)
             answers.append(answer)
+            if not answer.status:
+                connection = await Connection.open(url)
         connection.close()
 
     begin = time.perf_counter()
