@@ -13,8 +13,10 @@ import numpy as np
 import psutil
 
 from benchmarks.load.crowd import ARRIVAL, PAUSE, Crowd, Seen
+from benchmarks.load.meter import Meter
 from benchmarks.report import Section
 from service.process import ServiceProcess
+from sweeps.state import ACTIVE
 
 CLIENTS = 200
 #: Of the largest share of throughput that a crowd costs, and of the 99th percentile of a status in seconds.
@@ -29,10 +31,11 @@ _SPEC: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Run:
-    """One sweep: realisations a second, cpu-seconds of the service itself in a second, what clients saw."""
+    """One sweep: realisations a second, what clients saw; cores that the service itself took, and others."""
 
     speed: float
     service: float
+    others: float
     seen: Seen | None
 
 
@@ -58,24 +61,25 @@ def watched(pairs: int, realizations: int) -> tuple[Section, list[str]]:
 def _sweep(service: ServiceProcess, realizations: int, seed: int, clients: int) -> Run:
     process = service.processes()[0]
     sweep = service.client.submit(_SPEC | {"realizations": realizations, "seed": seed})
-    seen = None
+    meter, seen = Meter(process), None
     if clients:
         with Crowd(service.client.url, sweep.id, clients) as crowd:
-            info, spent = _wait(sweep, process)
+            info = _wait(sweep)
+            spent = meter.read()
             seen = crowd.leave()
     else:
-        info, spent = _wait(sweep, process)
+        info = _wait(sweep)
+        spent = meter.read()
     seconds = (info.finished - info.started).total_seconds()
-    return Run(info.progress.realizations / seconds, spent, seen)
+    return Run(info.progress.realizations / seconds, *spent, seen)
 
 
-def _wait(sweep: Any, process: psutil.Process) -> tuple[Any, float]:
-    begin, cpu = time.monotonic(), sum(process.cpu_times()[:2])
-    while True:
-        info = sweep.status()
-        if info.state == "succeeded":
-            return info, (sum(process.cpu_times()[:2]) - cpu) / (time.monotonic() - begin)
+def _wait(sweep: Any) -> Any:
+    while (info := sweep.status()).state in ACTIVE:
         time.sleep(1.0)
+    if info.state != "succeeded":
+        raise RuntimeError(f"the sweep is {info.state}: {info.error}")
+    return info
 
 
 def _alone_and_watched(runs: list[Run]) -> tuple[list[Run], list[Run]]:
@@ -101,6 +105,7 @@ def _section(runs: list[Run]) -> Section:
     seconds = sum(each.seconds for each in seen)
     crowd = sum(each.cpu_seconds for each in seen) / seconds
     more = np.mean([run.service for run in watched]) - np.mean([run.service for run in alone])
+    others = [float(np.mean([run.others for run in some])) / cores for some in (alone, watched)]
     rows = (
         ("requests a second", f"{(len(status) + len(chunks)) / seconds:.0f}"),
         ("streams held, and events on each of them a second", f"{CLIENTS}, {_rate(seen, seconds):.1f}"),
@@ -113,8 +118,10 @@ def _section(runs: list[Run]) -> Section:
         ("realisations a second, with the clients", ", ".join(f"{run.speed:.0f}" for run in watched)),
         ("slower by, pair by pair", ", ".join(f"{share:.1%}" for share in slowdowns)),
         ("slower by, in the mean", f"{slowdowns.mean():.1%}"),
+        ("slower by, less what the clients themselves take", f"{slowdowns.mean() - crowd / cores:.1%}"),
         ("of the machine, the service takes more by", f"{more / cores:.1%}"),
         ("of the machine, the clients themselves take", f"{crowd / cores:.1%}"),
+        ("of the machine, other programs took: alone, with the clients", f"{others[0]:.1%}, {others[1]:.1%}"),
     )
     note = (
         f"{CLIENTS} clients in one process of the same machine, who arrive within {ARRIVAL:.0f} s. Each "
