@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from benchmarks.fuzz.findings import Findings
@@ -17,6 +18,8 @@ from service.client import Client
 from service.process import ServiceProcess
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "fuzz.md"
+#: Complaints that the report lists.
+_MOST_LISTED = 50
 _PHASES = ("examples", "coverage", "fuzzing", "stateful")
 _BY_SCHEMA = (
     "Made by schemathesis from the OpenAPI document, with all its checks: no 5xx, no undocumented status or "
@@ -65,7 +68,8 @@ def main() -> int:
     if "Traceback" in log:
         complaints["a traceback in the service's log"] = log[log.index("Traceback") :][:2000]
     if not arguments.no_report:
-        text = markdown(describe(), sections, title="Fuzz", command="python -m benchmarks.fuzz")
+        listed = [_complaints(complaints)] if complaints else []
+        text = markdown(describe(), [*sections, *listed], title="Fuzz", command="python -m benchmarks.fuzz")
         DOCUMENT.write_text(text, encoding="utf-8")
     for what, request in complaints.items():
         print(f"{what}\n    {request}")
@@ -78,6 +82,18 @@ def _section(title: str, note: str, findings: Findings) -> Section:
     rows.append(("all", f"{findings.total}", findings.by_status()))
     complaints = f"{len(findings.complaints)} complaints. "
     return Section(title, ("route", "answers", "by status"), tuple(rows), complaints + note)
+
+
+def _complaints(complaints: Mapping[str, str]) -> Section:
+    rows = [(_code(what), _code(request)) for what, request in complaints.items()][:_MOST_LISTED]
+    left = len(complaints) - len(rows)
+    note = "Each with the first request that shows it" + (f"; {left} more are left out." if left else ".")
+    return Section("Complaints", ("what", "how to reproduce"), tuple(rows), note)
+
+
+def _code(text: str) -> str:
+    """As code in a cell of a Markdown table, which is one line and ends at a bar."""
+    return f"`` {' '.join(text.split())} ``".replace("|", r"\|")
 
 
 if __name__ == "__main__":
