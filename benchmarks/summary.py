@@ -21,7 +21,8 @@ from sweeps.plan import make_plan
 from sweeps.publisher import Publisher
 from sweeps.spec import parse_spec
 
-_SPEC = {
+#: Of 10⁵ cells.
+SPEC = {
     "dimension": list(range(2, 52)),
     "bias": {"start": 0.003, "stop": 1, "num": 200, "spacing": "log"},
     "tokens": list(range(2, 12)),
@@ -70,7 +71,7 @@ def summary() -> Section:
 
 def fill() -> Filling:
     """Fill a dataset with arbitrary moments."""
-    spec = parse_spec(_SPEC)
+    spec = parse_spec(SPEC)
     plan = make_plan(spec)
     generator = np.random.default_rng(1)
     with tempfile.TemporaryDirectory() as directory:
@@ -104,7 +105,7 @@ def _spread(seconds: Sequence[float]) -> str:
 
 
 def _update(publisher: Publisher, cells: Sequence[Cell], generator: np.random.Generator) -> float:
-    drawn = [(cell, _moments(cell, generator)) for cell in cells]
+    drawn = [(cell, draw_moments(cell, generator)) for cell in cells]
     start = time.process_time()
     for cell, moments in drawn:
         publisher.put(cell, moments)
@@ -112,7 +113,8 @@ def _update(publisher: Publisher, cells: Sequence[Cell], generator: np.random.Ge
     return time.process_time() - start
 
 
-def _moments(cell: Cell, generator: np.random.Generator) -> Moments:
+def draw_moments(cell: Cell, generator: np.random.Generator) -> Moments:
+    """Arbitrary moments of a cell, with a boundary."""
     values = generator.uniform(0.1, _REALIZATIONS, (len(cell.times), WIDTH))
     values[:, len(COLUMNS) :] = generator.poisson(30, (len(cell.times), WIDTH - len(COLUMNS)))
     two = 0.5 * np.exp(-cell.model.bias * np.array(cell.times) * cell.model.dimension**0.5)

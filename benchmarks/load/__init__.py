@@ -1,1 +1,1 @@
-"""Load: many clients beside a running sweep, many submissions at once, a status at rest. See docs/load.md."""
+"""Load: clients beside a sweep, many submissions, a status at rest, a large dataset. See docs/load.md."""

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 
+from benchmarks.load.opening import opening
 from benchmarks.load.rest import at_rest
 from benchmarks.load.submissions import submissions
 from benchmarks.load.watched import watched
@@ -27,7 +28,9 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "load.md"
 def main() -> int:
     """All of it, or the part that is named; the number of wishes that were not met."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.load", description=__doc__)
-    parser.add_argument("parts", nargs="*", help="watched, submissions, at_rest; none: all, and the report")
+    parser.add_argument(
+        "parts", nargs="*", help="watched, submissions, at_rest, opening; none: all, with the report"
+    )
     parser.add_argument("--pairs", type=int, default=3, help="of sweeps, one alone and one with clients")
     parser.add_argument("--realizations", type=int, default=20_000, help="of each cell of these sweeps")
     arguments = parser.parse_args()
@@ -35,6 +38,7 @@ def main() -> int:
         "watched": partial(watched, arguments.pairs, arguments.realizations),
         "submissions": submissions,
         "at_rest": at_rest,
+        "opening": opening,
     }
     busy = psutil.cpu_percent(interval=_LOOK_SECONDS)
     sections, broken = [], []
