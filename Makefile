@@ -26,7 +26,8 @@ test: $(VENV)/test.stamp
 bench: $(VENV)/peers.stamp
 	@$(BIN)/python -m benchmarks
 
-load fuzz: $(VENV)/test.stamp $(VENV)/bench.stamp
+# In this order: at the beginning of a line, load is a word of make itself.
+fuzz load: $(VENV)/test.stamp $(VENV)/bench.stamp
 	@$(BIN)/python -m benchmarks.$@
 
 validate: $(VENV)/bench.stamp
