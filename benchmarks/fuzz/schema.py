@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import schemathesis
+from hypothesis.errors import Flaky
+from requests import RequestException
 from schemathesis.config import SchemathesisConfig
 from schemathesis.engine import events, from_schema
 from schemathesis.engine.recorder import ScenarioRecorder
@@ -32,7 +34,8 @@ def by_schema(url: str, token: str, ids: Sequence[str], examples: int, phases: S
         if isinstance(event, events.ScenarioFinished):
             _take_in(findings, event.recorder)
         elif isinstance(event, events.NonFatalError):
-            findings.complain(f"{event.label}: {event.value}", "")
+            for error in _told(event.value):
+                findings.complain(f"{event.label}: {error!r}"[:300], "")
         elif isinstance(event, events.FatalError):
             raise event.exception
     return findings
@@ -59,6 +62,15 @@ def _config(token: str, ids: Sequence[str], examples: int, phases: Sequence[str]
         },
         "phases": {phase: {"enabled": phase in phases} for phase in known},
     }
+
+
+def _told(error: Exception) -> Sequence[Exception]:
+    """What is to be complained of; of an answer that was another one at its repetition, a lost connection."""
+    # What fails a check is recorded when it does. The service's state changes from one request to the next.
+    if not isinstance(error, Flaky):
+        return [error]
+    causes: Sequence[Exception] = getattr(error, "exceptions", ())
+    return [cause for cause in causes if isinstance(cause, RequestException)]
 
 
 def _take_in(findings: Findings, recorder: ScenarioRecorder) -> None:
