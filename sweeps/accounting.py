@@ -17,7 +17,8 @@ def account(job: Job, task: Task, outcome: Outcome, counters: Counters) -> str |
     if outcome.error is not None:
         log.warning("a task of sweep %s failed: %s", job.id, outcome.error, extra=told)
         job.broke(task, str(outcome.error))
-        counters.store_failed(isinstance(outcome.error, OSError))
+        if isinstance(outcome.error, OSError):
+            counters.store_failed()
         return None
     if outcome.result is None:
         job.lost(task)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections import Counter
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,15 +62,11 @@ def watched(pairs: int, realizations: int) -> tuple[Section, list[str]]:
 def _sweep(service: ServiceProcess, realizations: int, seed: int, clients: int) -> Run:
     process = service.processes()[0]
     sweep = service.client.submit(_SPEC | {"realizations": realizations, "seed": seed})
-    meter, seen = Meter(process), None
-    if clients:
-        with Crowd(service.client.url, sweep.id, clients) as crowd:
-            info = _wait(sweep)
-            spent = meter.read()
-            seen = crowd.leave()
-    else:
+    meter = Meter(process)
+    with Crowd(service.client.url, sweep.id, clients) if clients else nullcontext() as crowd:
         info = _wait(sweep)
         spent = meter.read()
+        seen = crowd.leave() if crowd else None
     seconds = (info.finished - info.started).total_seconds()
     return Run(info.progress.realizations / seconds, *spent, seen)
 
